@@ -1,0 +1,193 @@
+/**
+ * What the core and the runtime need from the outside world, as types only. Adapters implement them on NATS and on an
+ * OpenAI-compatible endpoint; the simulation implements them in memory. Nothing here may import an adapter.
+ */
+import type { z } from 'zod';
+import type { Presence } from './protocol/agent.ts';
+import type { DeadLetter } from './protocol/dead.ts';
+
+/** Milliseconds since the epoch, and timers; a simulation passes its own. */
+export interface Clock {
+  /** Wall-clock time, milliseconds since the Unix epoch. */
+  now(): number;
+  /** Calls `run` once after `delayMs`; the returned function cancels it. Never keeps the process alive by itself. */
+  after(delayMs: number, run: () => void): () => void;
+}
+
+/** Uniform in [0, 1). */
+export type Random = () => number;
+
+/** The most that one HTTP call to a model may cost. */
+export interface WorstCase {
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly usd: number;
+}
+
+/** What one HTTP call to a model did cost. */
+export interface ModelUsage {
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly usd: number;
+}
+
+/**
+ * The budget as a model client sees it (I4): nothing is sent before `reserve` has granted the worst case, and every granted
+ * reservation is settled exactly once.
+ */
+export interface SpendGate {
+  reserve(worst: WorstCase): Promise<Reservation>;
+}
+
+export type Reservation =
+  | { readonly granted: true; settle(actual: ModelUsage): Promise<void> }
+  /** `limit` names the budget that would be exceeded: `usd`, `tokens`... */
+  | { readonly granted: false; readonly limit: string; readonly message: string };
+
+export interface ModelRequest<T> {
+  /** Name of the structured output, `^[a-zA-Z0-9_-]{1,64}$`; sent as `response_format.json_schema.name`. */
+  readonly name: string;
+  readonly system: string;
+  readonly user: string;
+  readonly schema: z.ZodType<T>;
+  readonly maxOutputTokens: number;
+  readonly budget: SpendGate;
+  /** Aborting closes the HTTP request. */
+  readonly signal: AbortSignal;
+  /** Extra HTTP headers, e.g. `traceparent`. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export type ModelAnswer<T> =
+  | { readonly ok: true; readonly value: T; readonly usage: ModelUsage; readonly model: string; readonly calls: number; readonly repaired: boolean; readonly offline: boolean }
+  | {
+      readonly ok: false;
+      /**
+       * `invalid_output`: the answer did not fit the schema, also after one repair. `unavailable`: transport, 429, 5xx, timeout or
+       * open breaker, after retries. `refused`: the endpoint refuses the request itself (4xx). `budget`: no reservation. `aborted`: the signal.
+       */
+      readonly reason: 'invalid_output' | 'unavailable' | 'refused' | 'budget' | 'aborted';
+      readonly message: string;
+      /** With `budget`: the limit that stopped the call. */
+      readonly limit?: string;
+      /** With `unavailable`: when a further try makes sense, in milliseconds from now. */
+      readonly retryAfterMs?: number;
+      readonly usage: ModelUsage;
+      readonly calls: number;
+    };
+
+/** A language model that answers with one structured value. */
+export interface Model {
+  readonly name: string;
+  complete<T>(request: ModelRequest<T>): Promise<ModelAnswer<T>>;
+}
+
+/** One write to the DAG stream. `expect` is the revision of the same key that it may replace; 0: the key must not exist. */
+export interface Write {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  readonly expect?: number;
+  /** Drops a repetition of the same item within the stream's duplicate window. */
+  readonly dedupe?: string;
+}
+
+export type CommitOutcome =
+  /** The guard stands. `revisions`: of each write, in order; undefined where a later write's own guard failed. */
+  | { readonly status: 'committed'; readonly revisions: readonly (number | undefined)[] }
+  /** The first write's guard failed: somebody else moved that key. Nothing of this transition was written by us. */
+  | { readonly status: 'conflict' };
+
+export interface Stored {
+  readonly data: Uint8Array;
+  readonly revision: number;
+}
+
+/**
+ * The DAG stream. A transition is a list of writes of which the first is its guard: it stands before any other is sent, and the others can be
+ * repeated by whoever resumes the transition after a crash (so they need no guard, or their conflict says that it was done already).
+ */
+export interface DagStore {
+  commit(transition: readonly Write[]): Promise<CommitOutcome>;
+  /** The last revision as the stream's leader knows it; undefined when the key does not exist. */
+  read(key: string): Promise<Stored | undefined>;
+  /** Last revisions of many keys, in any order of arrival; a key that does not exist is absent. Positive answers are true for ever only for terminal records. */
+  readMany(keys: readonly string[]): Promise<ReadonlyMap<string, Stored>>;
+  /** Last revisions of all keys that match (`task.<goalId>.*`), perhaps a little late: trust what it says of terminal records, re-read the others. */
+  scan(pattern: string): Promise<ReadonlyMap<string, Stored>>;
+}
+
+/** A work item, or a receipt, as the broker delivered it. Exactly one of ack, retry and discard ends it; a silent end is a redelivery after the lease. */
+export interface Delivery {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  /** Sequence in its stream. */
+  readonly sequence: number;
+  /** When it was stored, ms since the epoch. */
+  readonly storedAt: number;
+  /** 1 for the first delivery. More: whoever had it lost its lease, or gave it back. */
+  readonly deliveries: number;
+  ack(): void;
+  /** Redelivered after `delayMs`. */
+  retry(delayMs: number): void;
+  /** Extends the lease by its full length. */
+  extend(): void;
+}
+
+/** A queue that hands out at most as many deliveries as it was given credit for. */
+export interface Pull {
+  /** Adds credit for `count` deliveries. */
+  request(count: number): void;
+  /** Asks for no more; deliveries that are under way still arrive. */
+  stop(): Promise<void>;
+}
+
+/** Large values, by name. */
+export interface BlobStore {
+  /** Stores bytes under a fresh name and returns it. */
+  put(bytes: Uint8Array): Promise<string>;
+  get(name: string): Promise<Uint8Array | undefined>;
+}
+
+export interface Incoming {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  readonly reply: string | undefined;
+  header(name: string): string | undefined;
+}
+
+/** At-most-once messaging between agents; whatever is said here is in the log stream too. */
+export interface Bus {
+  publish(subject: string, data: Uint8Array, options?: { readonly reply?: string; readonly headers?: Readonly<Record<string, string>> }): void;
+  /** `queue`: one of the subscribers of that name gets each message. Returns the unsubscribe function. */
+  subscribe(subject: string, handle: (message: Incoming) => void, options?: { readonly queue?: string }): () => void;
+  /** Resolves once the broker has seen everything published and subscribed so far. */
+  flush(): Promise<void>;
+}
+
+/** Presence of agents, by TTL keys. */
+export interface Registry {
+  /** All agents that are alive now. */
+  list(): Promise<readonly Presence[]>;
+}
+
+/** Where refused and exhausted work is kept. `dedupe` makes a repetition harmless. */
+export interface DeadLetters {
+  put(letter: DeadLetter, dedupe: string): Promise<void>;
+}
+
+/** What the queues of the mesh look like from the broker. */
+export interface Queues {
+  /** Makes sure that the capability has its shared queue. */
+  ensure(capability: string): Promise<void>;
+  /** Undefined when the capability has no queue, that is: nobody ever had it. */
+  state(capability: string): Promise<QueueState | undefined>;
+}
+
+export interface QueueState {
+  /** Items that no agent was given yet. */
+  readonly waiting: number;
+  /** Items that an agent holds. */
+  readonly held: number;
+  /** Every item up to this stream sequence was handed out at least once. */
+  readonly deliveredUpTo: number;
+}

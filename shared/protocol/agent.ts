@@ -1,0 +1,21 @@
+/** Presence of an agent: `agent.<agentId>` in KV bucket `<m>_agents`. */
+import { z } from 'zod';
+import { Id, Timestamp } from './ids.ts';
+
+export const PRESENCE_RENEW_MS = 2_000;
+/** A dead agent's key is gone after this, well within the protocol's 10 s. */
+export const PRESENCE_TTL_MS = 7_000;
+
+export const Presence = z.object({
+  agentId: Id,
+  role: Id,
+  capabilities: z.array(Id),
+  weight: z.number().nonnegative().finite().optional(),
+  publicKey: z.string().optional(),
+  startedAt: Timestamp,
+  version: z.string(),
+  load: z.object({ running: z.int().nonnegative(), slots: z.int().nonnegative() }),
+  /** Expected price of one task per capability, USD; seeds the prediction of a goal's cost. */
+  estimates: z.record(Id, z.number().nonnegative()).optional(),
+});
+export type Presence = z.infer<typeof Presence>;

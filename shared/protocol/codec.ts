@@ -1,0 +1,55 @@
+/** Bytes <-> messages. Malformed input is a value, not a throw. */
+import type { z } from 'zod';
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+export type Decoded<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly code: 'invalid_json' | 'invalid_schema'; readonly message: string; readonly path?: string; readonly raw?: unknown };
+
+export function encode(value: unknown): Uint8Array {
+  return encoder.encode(JSON.stringify(value));
+}
+
+/** Nesting beyond this is refused: no honest message has it, and recursive code must not meet it. */
+const DEPTH_MAX = 256;
+
+function depthExceeds(value: unknown, limit: number): boolean {
+  let level: unknown[] = [value];
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > limit) return true;
+    level = level.flatMap((item) => (typeof item === 'object' && item !== null ? Object.values(item) : []));
+  }
+  return false;
+}
+
+export function decodeJson(bytes: Uint8Array): Decoded<unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(decoder.decode(bytes));
+  } catch (error) {
+    return { ok: false, code: 'invalid_json', message: `expected one JSON value in UTF-8: ${String(error)}` };
+  }
+  if (depthExceeds(value, DEPTH_MAX)) {
+    return { ok: false, code: 'invalid_schema', message: `expected at most ${DEPTH_MAX} levels of nesting` };
+  }
+  return { ok: true, value };
+}
+
+/** Bytes -> a value that fits `schema`, or what is wrong and where (`path` like `tasks.3.capability`). */
+export function decode<T>(schema: z.ZodType<T>, bytes: Uint8Array): Decoded<T> {
+  const parsed = decodeJson(bytes);
+  if (!parsed.ok) return parsed;
+  return fit(schema, parsed.value);
+}
+
+/** A value that fits `schema`, or what is wrong and where. */
+export function fit<T>(schema: z.ZodType<T>, value: unknown): Decoded<T> {
+  const checked = schema.safeParse(value);
+  if (checked.success) return { ok: true, value: checked.data };
+  const issue = checked.error.issues[0];
+  const path = issue?.path.map(String).join('.') ?? '';
+  const message = `${path === '' ? 'the message' : path}: ${issue?.message ?? 'does not fit the schema'}`;
+  return { ok: false, code: 'invalid_schema', message, ...(path === '' ? {} : { path }), raw: value };
+}

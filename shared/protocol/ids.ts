@@ -1,0 +1,34 @@
+/** Identifiers of PROTOCOL: an id is always exactly one NATS subject token. */
+import { z } from 'zod';
+
+const ID_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
+
+/** `goalId`, `taskId`, `agentId`, `roundId`, `capability`: 1 to 64 characters of `A-Z a-z 0-9 _ -`. */
+export const Id = z
+  .string()
+  .regex(ID_PATTERN, 'expected 1 to 64 characters of A-Z a-z 0-9 _ - (an id is one subject token)');
+
+export function isId(value: string): boolean;
+export function isId(value: unknown): value is string;
+export function isId(value: unknown): boolean {
+  return typeof value === 'string' && ID_PATTERN.test(value);
+}
+
+/** ISO 8601 UTC with milliseconds, e.g. `2030-01-31T12:00:00.000Z`. */
+export const Timestamp = z.iso.datetime({ precision: 3 });
+
+/** Time in milliseconds since the epoch -> the protocol's timestamp. */
+export function timestamp(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+/** A reference into the object bucket `<m>_blobs` that stands for a JSON value of more than 512 KiB. */
+export const BlobRef = z.strictObject({ $blob: z.string().min(1).max(256) });
+export type BlobRef = z.infer<typeof BlobRef>;
+
+export function isBlobRef(value: unknown): value is BlobRef {
+  return BlobRef.safeParse(value).success;
+}
+
+/** Values larger than this, as JSON in UTF-8, travel as a BlobRef. */
+export const INLINE_BYTES_MAX = 512 * 1024;

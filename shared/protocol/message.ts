@@ -1,0 +1,22 @@
+/** The envelope of every inter-agent message (the article's AgentMessage). */
+import { z } from 'zod';
+import { Id, Timestamp } from './ids.ts';
+
+/** A message that was passed on more often than this is refused and dead-lettered (I10). */
+export const HOPS_MAX = 16;
+
+export const AgentMessage = z.object({
+  id: z.string().min(1).max(128),
+  sender: Id,
+  /** An agentId, or a capability: then one agent that has it receives it. */
+  receiver: Id,
+  messageType: Id,
+  content: z.json(),
+  timestamp: Timestamp,
+  /** The goal's, end to end. */
+  correlationId: z.string().min(1).max(256),
+  goalId: Id.optional(),
+  taskId: Id.optional(),
+  hops: z.int().nonnegative(),
+});
+export type AgentMessage = z.infer<typeof AgentMessage>;

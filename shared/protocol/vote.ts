@@ -1,0 +1,90 @@
+/** Vote rounds on the wire: VoteRequest, Ballot, and the stored decision. */
+import { z } from 'zod';
+import { Id, Timestamp } from './ids.ts';
+
+export const ABSTAIN = 'abstain';
+
+const Option = z
+  .string()
+  .min(1)
+  .max(256)
+  .refine((option) => option !== ABSTAIN, '"abstain" is presence, never an option');
+
+/** Weights default to 1.0; a negative, infinite or NaN weight is refused. */
+const Weight = z.number().nonnegative().finite();
+
+export const VoteMethod = z.enum(['majority', 'weighted', 'unanimous', 'ahead-by-k']);
+export type VoteMethod = z.infer<typeof VoteMethod>;
+
+export const VoteRule = z.object({
+  method: VoteMethod,
+  /** Ballots (abstentions included) that must be present; default floor(roster / 2) + 1. */
+  quorum: z.int().min(1).max(10_000).optional(),
+  /** weighted: the share of all scores that the leader must exceed or equal, 0 to 1. */
+  threshold: z.number().min(0).max(1).optional(),
+  /** ahead-by-k: the lead that decides. */
+  k: z.int().min(1).max(1_000).optional(),
+  weights: z.record(Id, Weight).optional(),
+  /** Rounds of discussion, default 1. */
+  maxRounds: z.int().min(1).max(16).optional(),
+});
+export type VoteRule = z.infer<typeof VoteRule>;
+
+/** `vote` of a task: its result counts only when these voters approve it. */
+export const TaskVote = z.object({
+  capability: Id,
+  /** Number of voters; default all present. */
+  voters: z.int().min(1).max(1_000).optional(),
+  rule: VoteRule,
+  onReject: z.enum(['rework', 'fail']),
+  maxReworks: z.int().min(0).max(16).optional(),
+});
+export type TaskVote = z.infer<typeof TaskVote>;
+
+export const VoteRequest = z.object({
+  roundId: Id,
+  goalId: Id.optional(),
+  proposal: z.string().max(262_144),
+  context: z.json().optional(),
+  options: z.array(Option).min(1).max(64),
+  rule: VoteRule,
+  roster: z.array(Id).max(10_000),
+  deadline: Timestamp,
+  correlationId: z.string().min(1).max(256),
+});
+export type VoteRequest = z.infer<typeof VoteRequest>;
+
+export const Ballot = z.object({
+  roundId: Id,
+  agent: Id,
+  /** One of the round's options, or `abstain`. */
+  position: z.string().min(1).max(256),
+  confidence: z.number().min(0).max(1).optional(),
+  rationale: z.string().max(65_536).optional(),
+  timestamp: Timestamp,
+});
+export type Ballot = z.infer<typeof Ballot>;
+
+export const NoConsensusReason = z.enum(['insufficient_votes', 'no_majority', 'tie']);
+export type NoConsensusReason = z.infer<typeof NoConsensusReason>;
+
+/** `round.<roundId>`: written once, by create (I7). */
+export const RoundRecord = z.object({
+  roundId: Id,
+  goalId: Id.optional(),
+  taskId: Id.optional(),
+  proposal: z.string(),
+  options: z.array(z.string()),
+  rule: VoteRule,
+  roster: z.array(Id),
+  ballots: z.array(Ballot),
+  consensus: z.boolean(),
+  position: z.string().optional(),
+  votes: z.int().nonnegative().optional(),
+  scores: z.record(z.string(), z.number()).optional(),
+  reason: NoConsensusReason.optional(),
+  correlationId: z.string(),
+  openedAt: Timestamp,
+  decidedAt: Timestamp,
+});
+export type RoundRecord = z.infer<typeof RoundRecord>;
