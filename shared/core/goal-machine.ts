@@ -1,0 +1,155 @@
+/**
+ * The life of one goal as a total function. The caller writes the next record expecting the revision at which it read this one.
+ *
+ *   (submission) --accept--> planning | running      planning --materialize--> running
+ *   planning | running --stop--> the same, `stopping` set: no task starts any more, the first reason stands
+ *   planning | running --finish--> completed | failed | cancelled          (terminal, never changes: I5)
+ */
+import type { EndedGoal, ErrorInfo, GoalRecord, GoalSubmission, LiveGoal, Spent, TaskCounts } from '../protocol/goal.ts';
+import { isTerminalGoal } from '../protocol/goal.ts';
+import { timestamp } from '../protocol/ids.ts';
+import type { TaskRecord } from '../protocol/task.ts';
+
+export type GoalEvent =
+  | { readonly type: 'materialize'; readonly total: number; readonly sinks: readonly string[]; readonly predicted: number }
+  /** Tasks that ended since the last progress; counts may lag while the goal runs. */
+  | { readonly type: 'progress'; readonly completed: number; readonly failed: number; readonly cancelled: number; readonly spending: Spending }
+  | { readonly type: 'stop'; readonly status: 'failed' | 'cancelled'; readonly error: ErrorInfo }
+  /** Exact counts of a graph in which every task is terminal. */
+  | { readonly type: 'finish'; readonly counts: TaskCounts; readonly result: unknown; readonly spending: Spending; readonly firstFailure?: ErrorInfo; readonly at: number };
+
+/** What the goal's ledger says it spent. */
+export interface Spending {
+  readonly usd: number;
+  readonly tokens: number;
+  readonly messages: number;
+  readonly communicationUsd: number;
+  readonly byAgent: Readonly<Record<string, number>>;
+}
+
+export const NOTHING_SPENT: Spending = { usd: 0, tokens: 0, messages: 0, communicationUsd: 0, byAgent: {} };
+
+export type GoalStep = { readonly ok: true; readonly goal: GoalRecord } | { readonly ok: false; readonly refusal: 'terminal' | 'unfinished' | 'unchanged'; readonly message: string };
+
+export interface Birth {
+  readonly goalId: string;
+  readonly receipt: number;
+  readonly acceptedBy: string;
+  readonly correlationId: string;
+  readonly now: number;
+  readonly deadline: number;
+  readonly total: number;
+  readonly sinks: readonly string[];
+  readonly predicted: number;
+}
+
+/** The first record of an accepted goal. */
+export function newGoal(submission: GoalSubmission, birth: Birth, status: 'planning' | 'running'): LiveGoal {
+  return {
+    goalId: birth.goalId,
+    description: submission.description,
+    pattern: submission.pattern,
+    status,
+    ...(submission.input === undefined ? {} : { input: submission.input }),
+    ...(submission.metadata === undefined ? {} : { metadata: submission.metadata }),
+    ...(submission.budget === undefined ? {} : { budget: submission.budget }),
+    tasks: { total: birth.total, completed: 0, failed: 0, cancelled: 0 },
+    spent: { usd: 0, tokens: 0, messages: 0, wallMs: 0 },
+    cost: { compute: {}, communication: 0, total: 0, predicted: birth.predicted },
+    correlationId: birth.correlationId,
+    createdAt: timestamp(birth.now),
+    onTaskFailure: submission.onTaskFailure,
+    deadline: timestamp(birth.deadline),
+    receipt: birth.receipt,
+    acceptedBy: birth.acceptedBy,
+    sinks: [...birth.sinks],
+  };
+}
+
+/** The record of a submission that was refused before anything was done for it. */
+export function rejectedGoal(goalId: string, description: string, error: ErrorInfo, now: number): GoalRecord {
+  return {
+    goalId,
+    description,
+    pattern: 'orchestrator',
+    status: 'rejected',
+    error,
+    tasks: { total: 0, completed: 0, failed: 0, cancelled: 0 },
+    spent: { usd: 0, tokens: 0, messages: 0, wallMs: 0 },
+    cost: { compute: {}, communication: 0, total: 0, predicted: 0 },
+    correlationId: goalId,
+    createdAt: timestamp(now),
+    finishedAt: timestamp(now),
+  };
+}
+
+function charged(goal: LiveGoal, spending: Spending, at: number): Pick<GoalRecord, 'spent' | 'cost'> {
+  const { usd, tokens, messages, communicationUsd, byAgent } = spending;
+  const spent: Spent = { usd, tokens, messages, wallMs: Math.max(0, at - Date.parse(goal.createdAt)) };
+  const compute = Object.values(byAgent).reduce((sum, cost) => sum + cost, 0);
+  const total = Math.round((compute + communicationUsd) * 1e9) / 1e9;
+  return { spent, cost: { compute: { ...byAgent }, communication: communicationUsd, total, predicted: goal.cost.predicted } };
+}
+
+/** The next record of a goal, or why there is none. Total. */
+export function nextGoal(goal: GoalRecord, event: GoalEvent): GoalStep {
+  if (isTerminalGoal(goal)) return { ok: false, refusal: 'terminal', message: `goal ${goal.goalId} is ${goal.status} for good` };
+  switch (event.type) {
+    case 'materialize':
+      if (goal.status === 'running') return { ok: false, refusal: 'unchanged', message: `goal ${goal.goalId} runs already` };
+      return {
+        ok: true,
+        goal: { ...goal, status: 'running', tasks: { ...goal.tasks, total: event.total }, sinks: [...event.sinks], cost: { ...goal.cost, predicted: event.predicted } },
+      };
+    case 'progress': {
+      const { total, completed, failed, cancelled } = goal.tasks;
+      // A resumed transition may report a task twice: a lagging count may be early, never more than there are tasks.
+      const within = (count: number, used: number): number => Math.min(count, Math.max(0, total - used));
+      const done = within(completed + event.completed, 0);
+      const lost = within(failed + event.failed, done);
+      const dropped = within(cancelled + event.cancelled, done + lost);
+      const at = Date.parse(goal.createdAt) + goal.spent.wallMs;
+      return { ok: true, goal: { ...goal, tasks: { total, completed: done, failed: lost, cancelled: dropped }, ...charged(goal, event.spending, at) } };
+    }
+    case 'stop':
+      if (goal.stopping !== undefined) return { ok: false, refusal: 'unchanged', message: `goal ${goal.goalId} is stopping already: ${goal.stopping.error.code}` };
+      return { ok: true, goal: { ...goal, stopping: { status: event.status, error: event.error } } };
+    case 'finish':
+      return finish(goal, event);
+  }
+}
+
+function finish(goal: LiveGoal, event: Extract<GoalEvent, { type: 'finish' }>): GoalStep {
+  const { total, completed, failed, cancelled } = event.counts;
+  if (completed + failed + cancelled !== total) {
+    return { ok: false, refusal: 'unfinished', message: `goal ${goal.goalId}: ${total - completed - failed - cancelled} of ${total} tasks are not terminal` };
+  }
+  const { stopping, ...rest } = goal;
+  const ended = { ...rest, tasks: event.counts, ...charged(goal, event.spending, event.at), finishedAt: timestamp(event.at) };
+  const result = event.result === undefined ? {} : { result: event.result as never };
+  const goalAfter: EndedGoal =
+    completed === total && stopping === undefined
+      ? { ...ended, status: 'completed', ...result }
+      : {
+          ...ended,
+          ...result,
+          status: stopping?.status ?? 'failed',
+          error: stopping?.error ?? event.firstFailure ?? { code: 'task_failed', message: `${failed} of ${total} tasks failed, ${cancelled} were cancelled` },
+        };
+  return { ok: true, goal: goalAfter };
+}
+
+/** Exact counts of a whole graph. */
+export function countTasks(tasks: readonly TaskRecord[]): TaskCounts {
+  const count = (status: TaskRecord['status']): number => tasks.filter((task) => task.status === status).length;
+  return { total: tasks.length, completed: count('completed'), failed: count('failed'), cancelled: count('cancelled') };
+}
+
+/** With one sink its result, with several `{taskId: result}` of those that completed. */
+export function resultOf(sinks: readonly string[], resultOfTask: (taskId: string) => unknown): unknown {
+  const [only] = sinks;
+  if (sinks.length === 1 && only !== undefined) return resultOfTask(only);
+  const results: [string, unknown][] = sinks.map((taskId) => [taskId, resultOfTask(taskId)]);
+  // fromEntries defines own properties, so a task called `__proto__` stays data.
+  return Object.fromEntries(results.filter(([, result]) => result !== undefined));
+}

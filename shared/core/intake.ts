@@ -1,0 +1,134 @@
+/** What becomes of a submission, decided from its bytes alone: the same bytes give the same graph, whoever accepts them, however often. */
+import { decode, fit, type Decoded } from '../protocol/codec.ts';
+import { type ErrorInfo, GoalSubmission, MAX_ATTEMPTS_DEFAULT, type RejectCode, TASKS_MAX, TASK_TIMEOUT_MS_DEFAULT, TaskShorthand, type TaskSpec, WALL_MS_DEFAULT } from '../protocol/goal.ts';
+import { isId, timestamp } from '../protocol/ids.ts';
+import { PLAN_TASK, type Plan } from '../protocol/plan.ts';
+import { PLAN_CAPABILITY } from '../protocol/subjects.ts';
+import { NO_COST, type TaskRecord } from '../protocol/task.ts';
+import { dependentsOf, validateGraph } from './dag.ts';
+
+/** A valid submission with everything that was optional filled in. */
+export interface Accepted {
+  readonly ok: true;
+  readonly goalId: string;
+  readonly submission: GoalSubmission;
+  /** False: one task of capability `plan` decides what the tasks are. */
+  readonly explicit: boolean;
+  readonly tasks: readonly TaskSpec[];
+}
+
+export interface Refused {
+  readonly ok: false;
+  /** Present when the submission named a usable one. */
+  readonly goalId?: string;
+  readonly error: ErrorInfo & { readonly code: RejectCode };
+  readonly description: string;
+}
+
+const SHORTHAND_TASK = 'task';
+
+/** `capability`: that of the `<m>.tasks.<capability>` subject; undefined for `<m>.goals.submit`. `sequence`: in `<m>_goals`. */
+export function readSubmission(bytes: Uint8Array, sequence: number, capability: string | undefined): Accepted | Refused {
+  const decoded = capability === undefined ? decode(GoalSubmission, bytes) : expandShorthand(bytes, capability);
+  if (!decoded.ok) return refusedBySchema(decoded);
+  const submission = decoded.value;
+  const goalId = submission.goalId ?? `g-${sequence}`;
+  const refuse = (error: Refused['error']): Refused => ({ ok: false, goalId, error, description: submission.description });
+  if (submission.tasks === undefined) {
+    return { ok: true, goalId, submission, explicit: false, tasks: [planTask(submission)] };
+  }
+  const fault = graphFault(submission.tasks);
+  if (fault !== undefined) return refuse(fault);
+  return { ok: true, goalId, submission, explicit: true, tasks: submission.tasks };
+}
+
+/** The first reason for which these tasks cannot be a goal's graph. */
+export function graphFault(tasks: readonly TaskSpec[]): Refused['error'] | undefined {
+  if (tasks.length > TASKS_MAX) {
+    return { code: 'plan_too_large', message: `expected at most ${TASKS_MAX} tasks, got ${tasks.length}; split the goal`, path: 'tasks' };
+  }
+  const graph = validateGraph(tasks);
+  if (graph.ok) return undefined;
+  const { code, message, path } = graph.fault;
+  return { code, message, path };
+}
+
+function expandShorthand(bytes: Uint8Array, capability: string): Decoded<GoalSubmission> {
+  const decoded = decode(TaskShorthand, bytes);
+  if (!decoded.ok) return decoded;
+  if (!isId(capability)) {
+    return { ok: false, code: 'invalid_schema', message: `expected a capability of 1 to 64 characters A-Z a-z 0-9 _ - in the subject, got "${capability.slice(0, 80)}"`, raw: decoded.value };
+  }
+  const { description, input, goalId, budget, maxAttempts, timeoutMs } = decoded.value;
+  const task = { taskId: SHORTHAND_TASK, capability, description, dependencies: [], ...defined({ input, maxAttempts, timeoutMs }) };
+  return fit(GoalSubmission, { description, tasks: [task], ...defined({ goalId, budget, input }) });
+}
+
+function defined<T extends Record<string, unknown>>(fields: T): Partial<T> {
+  const kept: Partial<T> = {};
+  for (const key of Object.keys(fields) as (keyof T)[]) if (fields[key] !== undefined) kept[key] = fields[key];
+  return kept;
+}
+
+/** Also a submission that fits no schema may name its goal: then the refusal can be read at that goal's key. */
+function refusedBySchema(decoded: Extract<Decoded<unknown>, { ok: false }>): Refused {
+  const raw = typeof decoded.raw === 'object' && decoded.raw !== null ? (decoded.raw as Record<string, unknown>) : {};
+  const named = Object.hasOwn(raw, 'goalId') ? raw['goalId'] : undefined;
+  const description = typeof raw['description'] === 'string' ? raw['description'].slice(0, 1_000) : '';
+  const tooMany = Array.isArray(raw['tasks']) && raw['tasks'].length > TASKS_MAX;
+  const code: RejectCode = tooMany ? 'plan_too_large' : decoded.code;
+  const error = { code, message: decoded.message, ...(decoded.path === undefined ? {} : { path: decoded.path }) };
+  return { ok: false, ...(isId(named) ? { goalId: named } : {}), error, description };
+}
+
+function planTask(submission: GoalSubmission): TaskSpec {
+  return { taskId: PLAN_TASK, capability: PLAN_CAPABILITY, description: submission.description, dependencies: [], ...defined({ input: submission.input }) };
+}
+
+/** The graph of a committed plan beside its `plan` task, or why it cannot be one. Its first tasks work on the goal's own input. */
+export function graphOfPlan(plan: Plan, goalInput: unknown): { readonly ok: true; readonly tasks: readonly TaskSpec[] } | { readonly ok: false; readonly error: Refused['error'] } {
+  const tasks = plan.tasks.map((task) =>
+    task.input === undefined && task.dependencies.length === 0 && goalInput !== undefined ? { ...task, input: goalInput as never } : task,
+  );
+  const reserved = tasks.find((task) => task.taskId === PLAN_TASK || task.capability === PLAN_CAPABILITY);
+  const error: Refused['error'] | undefined =
+    reserved === undefined ? graphFault(tasks) : { code: 'invalid_schema', message: `a plan must not contain "${PLAN_TASK}" as task or capability`, path: 'tasks' };
+  return error === undefined ? { ok: true, tasks } : { ok: false, error };
+}
+
+/** What every task of one goal has in common. `now`: ms since the epoch. */
+export interface GoalFacts {
+  readonly goalId: string;
+  readonly correlationId: string;
+  readonly deadline: string;
+  readonly now: number;
+}
+
+/** First records of a goal's tasks: those without dependencies are ready, the others pending. */
+export function firstRecords(tasks: readonly TaskSpec[], goal: GoalFacts): readonly TaskRecord[] {
+  const dependents = dependentsOf(tasks);
+  return tasks.map((task) => ({
+    goalId: goal.goalId,
+    taskId: task.taskId,
+    capability: task.capability,
+    description: task.description,
+    attempt: 0,
+    dependencies: [...new Set(task.dependencies)],
+    ...(task.input === undefined ? {} : { input: task.input }),
+    cost: NO_COST,
+    correlationId: goal.correlationId,
+    createdAt: timestamp(goal.now),
+    dependents: [...(dependents.get(task.taskId) ?? [])],
+    maxAttempts: task.maxAttempts ?? MAX_ATTEMPTS_DEFAULT,
+    timeoutMs: task.timeoutMs ?? TASK_TIMEOUT_MS_DEFAULT,
+    deadline: goal.deadline,
+    ...(task.vote === undefined ? {} : { vote: task.vote }),
+    status: task.dependencies.length === 0 ? ('ready' as const) : ('pending' as const),
+  }));
+}
+
+/** When the goal's wall clock runs out, ms since the epoch. */
+export function deadlineOf(submission: GoalSubmission, now: number): number {
+  return now + (submission.budget?.wallMs ?? WALL_MS_DEFAULT);
+}
+
