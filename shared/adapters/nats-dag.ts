@@ -1,0 +1,220 @@
+/**
+ * The DAG store on one JetStream stream: reads from the leader, and transitions by group commit.
+ *
+ * Two ways to write a transition, chosen by load, both safe (measured in ARCHITECTURE):
+ *  - plain: the guard first, then the rest pipelined. Lowest latency. A crash in between leaves what the next delivery repeats.
+ *  - batch: everything that waits goes into one atomic batch, one in flight per process. Highest throughput.
+ */
+import { jetstreamManager, AckPolicy, DeliverPolicy, jetstream } from '@nats-io/jetstream';
+import { nanos, type NatsConnection } from '@nats-io/transport-node';
+import type { CommitOutcome, DagStore, Stored, Write } from '../ports.ts';
+import type { Subjects } from '../protocol/subjects.ts';
+import { type PublishAnswer, publishBatch, publishOne } from './publish.ts';
+
+export interface DagOptions {
+  /** Writes in flight up to which a transition goes out by itself. */
+  readonly plainInFlightMax?: number;
+  /** Writes of one batch; the server takes at most 1000. */
+  readonly batchMax?: number;
+  /** How long a write of unknown outcome is repeated before the caller hears of it, ms. */
+  readonly patienceMs?: number;
+}
+
+/** The broker did not answer for longer than our patience: nothing is known of the transition. */
+export class StoreUnavailable extends Error {}
+/** The broker refuses the write itself. */
+export class WriteRefused extends Error {}
+
+interface Pending {
+  readonly writes: readonly Write[];
+  readonly resolve: (outcome: CommitOutcome) => void;
+  readonly reject: (error: Error) => void;
+}
+
+const PLAIN_IN_FLIGHT_MAX = 24;
+const BATCH_MAX = 500;
+const PATIENCE_MS = 300_000;
+const RETRY_MS = 250;
+/** More keys than this are read by one ordered scan. */
+const READ_WINDOW = 256;
+const NOT_FOUND = 10037;
+
+export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: DagOptions = {}): DagStore {
+  const plainMax = options.plainInFlightMax ?? PLAIN_IN_FLIGHT_MAX;
+  const batchMax = options.batchMax ?? BATCH_MAX;
+  const patienceMs = options.patienceMs ?? PATIENCE_MS;
+  const queue: Pending[] = [];
+  let plainInFlight = 0;
+  let batchInFlight = false;
+
+  async function settle(write: Write, first: PublishAnswer): Promise<{ stored: true; revision: number } | { stored: false }> {
+    const giveUpAt = Date.now() + patienceMs;
+    for (let answer = first; ; answer = await publishOne(nc, write)) {
+      if (answer.kind === 'stored') return { stored: true, revision: answer.sequence };
+      if (answer.kind === 'refused') throw new WriteRefused(`${write.subject}: ${answer.detail}`);
+      if (answer.kind === 'conflict') {
+        // An earlier try of ours may be what stands there: the bytes are our token (they name agent, attempt and time).
+        const standing = await readSubject(write.subject);
+        return standing !== undefined && Buffer.compare(standing.data, write.data) === 0 ? { stored: true, revision: standing.revision } : { stored: false };
+      }
+      if (Date.now() > giveUpAt || nc.isClosed()) throw new StoreUnavailable(`${write.subject}: ${answer.detail}`);
+      await pause(RETRY_MS);
+    }
+  }
+
+  async function plain(writes: readonly Write[]): Promise<CommitOutcome> {
+    const [guard, ...rest] = writes;
+    if (guard === undefined) throw new WriteRefused('an empty transition');
+    plainInFlight += writes.length;
+    try {
+      const outcome = await settle(guard, await publishOne(nc, guard));
+      if (!outcome.stored) return { status: 'conflict' };
+      const answers = rest.map((write) => publishOne(nc, write));
+      const settled = await Promise.all(rest.map(async (write, index) => settle(write, (await answers[index]) ?? { kind: 'unknown', detail: 'not sent' })));
+      return { status: 'committed', revisions: [outcome.revision, ...settled.map((each) => (each.stored ? each.revision : undefined))] };
+    } finally {
+      plainInFlight -= writes.length;
+      pump();
+    }
+  }
+
+  function run(pending: Pending): void {
+    plain(pending.writes).then(pending.resolve, pending.reject);
+  }
+
+  /** As many waiting transitions as fit, no subject twice: a guard must come before any write to its subject. */
+  function takeBatch(): Pending[] {
+    const taken: Pending[] = [];
+    const touched = new Set<string>();
+    let size = 0;
+    for (let index = 0; index < queue.length; ) {
+      const pending = queue[index];
+      if (pending === undefined || (size > 0 && size + pending.writes.length > batchMax)) break;
+      if (pending.writes.some((write) => touched.has(write.subject))) {
+        index += 1;
+        continue;
+      }
+      for (const write of pending.writes) touched.add(write.subject);
+      size += pending.writes.length;
+      taken.push(pending);
+      queue.splice(index, 1);
+    }
+    return taken;
+  }
+
+  async function group(transitions: readonly Pending[]): Promise<void> {
+    const writes = transitions.flatMap((pending) => pending.writes);
+    const answer = await publishBatch(nc, writes);
+    if (answer.kind !== 'stored') {
+      // One failed guard fails the whole batch, and an unknown outcome is settled write by write: each transition by itself finds out.
+      for (const pending of transitions) run(pending);
+      return;
+    }
+    let sequence = answer.sequence - writes.length;
+    for (const pending of transitions) pending.resolve({ status: 'committed', revisions: pending.writes.map(() => (sequence += 1)) });
+  }
+
+  function pump(): void {
+    if (batchInFlight || queue.length === 0) return;
+    const [next] = queue;
+    if (next !== undefined && queue.length === 1 && plainInFlight + next.writes.length <= plainMax) {
+      queue.shift();
+      run(next);
+      return;
+    }
+    const transitions = takeBatch();
+    const [only] = transitions;
+    if (only !== undefined && transitions.length === 1 && (only.writes.length === 1 || only.writes.length > batchMax)) {
+      run(only);
+      return;
+    }
+    batchInFlight = true;
+    void group(transitions).finally(() => {
+      batchInFlight = false;
+      pump();
+    });
+  }
+
+  async function readSubject(subject: string): Promise<Stored | undefined> {
+    const giveUpAt = Date.now() + patienceMs;
+    for (;;) {
+      try {
+        return await lastOfSubject(nc, subjects.dagStream, subject);
+      } catch (error) {
+        if (Date.now() > giveUpAt || nc.isClosed()) throw new StoreUnavailable(`reading ${subject}: ${String(error)}`);
+        await pause(RETRY_MS);
+      }
+    }
+  }
+
+  return {
+    commit(transition) {
+      if (!batchInFlight && queue.length === 0 && plainInFlight + transition.length <= plainMax) return plain(transition);
+      return new Promise((resolve, reject) => {
+        queue.push({ writes: transition, resolve, reject });
+        pump();
+      });
+    },
+    read: (key) => readSubject(subjects.dagSubject(key)),
+    async readMany(keys) {
+      const found = new Map<string, Stored>();
+      for (let start = 0; start < keys.length; start += READ_WINDOW) {
+        const window = keys.slice(start, start + READ_WINDOW);
+        const values = await Promise.all(window.map((key) => readSubject(subjects.dagSubject(key))));
+        for (const [index, value] of values.entries()) if (value !== undefined) found.set(window[index] ?? '', value);
+      }
+      return found;
+    },
+    scan: (pattern) => scan(nc, subjects, pattern),
+  };
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+const decoder = new TextDecoder();
+
+/** The last message of a subject, from the stream's leader. */
+export async function lastOfSubject(nc: NatsConnection, stream: string, subject: string): Promise<Stored | undefined> {
+  const answer = await nc.request(`$JS.API.STREAM.MSG.GET.${stream}`, JSON.stringify({ last_by_subj: subject }), { timeout: 5_000 });
+  const body = JSON.parse(decoder.decode(answer.data)) as {
+    readonly message?: { readonly seq: number; readonly data?: string; readonly hdrs?: string };
+    readonly error?: { readonly err_code?: number; readonly description?: string };
+  };
+  if (body.message === undefined) {
+    if (body.error?.err_code === NOT_FOUND) return undefined;
+    throw new Error(body.error?.description ?? 'no message in the answer');
+  }
+  const { seq, data, hdrs } = body.message;
+  // A deleted key is an empty message with this header.
+  if (hdrs !== undefined && Buffer.from(hdrs, 'base64').includes('KV-Operation')) return undefined;
+  return { data: Buffer.from(data ?? '', 'base64'), revision: seq };
+}
+
+/** Last revisions below a key pattern, by one short-lived consumer: far cheaper than many reads, but a follower may serve it late. */
+async function scan(nc: NatsConnection, subjects: Subjects, pattern: string): Promise<ReadonlyMap<string, Stored>> {
+  const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 10_000 });
+  const prefix = subjects.dagSubject('');
+  const info = await jsm.consumers.add(subjects.dagStream, {
+    filter_subject: subjects.dagSubject(pattern),
+    deliver_policy: DeliverPolicy.LastPerSubject,
+    ack_policy: AckPolicy.None,
+    mem_storage: true,
+    num_replicas: 1,
+    inactive_threshold: nanos(30_000),
+  });
+  const found = new Map<string, Stored>();
+  try {
+    if (info.num_pending === 0) return found;
+    const consumer = await jetstream(nc).consumers.get(subjects.dagStream, info.name);
+    const messages = await consumer.fetch({ max_messages: info.num_pending, expires: 10_000 });
+    for await (const message of messages) {
+      if (message.headers?.has('KV-Operation') !== true) found.set(message.subject.slice(prefix.length), { data: message.data, revision: message.seq });
+      if (message.info.pending === 0) break;
+    }
+    return found;
+  } finally {
+    await jsm.consumers.delete(subjects.dagStream, info.name).catch(() => undefined);
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * A pull consumer driven by credit: the broker hands out exactly as many items as there are free slots, and each slot that frees asks for one more.
+ * The client's own `consume` counts a message as done when its callback returns, and `fetch` costs a subscription a call; measured at 6,000 tasks/s
+ * neither fits, so the three lines of protocol (`CONSUMER.MSG.NEXT`, its statuses, the ack subject) are spoken here.
+ */
+import { createInbox, type Msg, nanos, type NatsConnection } from '@nats-io/transport-node';
+import type { Delivery, Pull } from '../ports.ts';
+
+export interface PullOptions {
+  readonly stream: string;
+  readonly consumer: string;
+  readonly onDelivery: (delivery: Delivery) => void;
+  /** The consumer is not there (any more): create it. Called at most once at a time. */
+  readonly recreate: () => Promise<void>;
+  /** Below this much outstanding credit a further request is sent; above it, credit is saved up for one larger request. */
+  readonly lowWater?: number;
+}
+
+const EXPIRES_MS = 20_000;
+const RETRY_MS = 250;
+const ACK = '+ACK';
+const WORKING = '+WPI';
+
+export function natsPull(nc: NatsConnection, options: PullOptions): Pull {
+  const inbox = createInbox(inboxPrefixOf(nc));
+  const next = `$JS.API.CONSUMER.MSG.NEXT.${options.stream}.${options.consumer}`;
+  const lowWater = options.lowWater ?? 1;
+  /** Credit that the broker knows of, and credit that waits to be sent. */
+  let outstanding = 0;
+  let saved = 0;
+  let lastRequest = 0;
+  let stopped = false;
+  let scheduled = false;
+  let recreating = false;
+  let requests = 0;
+
+  const subscription = nc.subscribe(`${inbox}.*`, {
+    callback: (error, message) => {
+      if (error !== null) return;
+      if (isStatus(message)) onStatus(message);
+      else {
+        outstanding = Math.max(0, outstanding - 1);
+        if (saved > 0) schedule();
+        options.onDelivery(delivery(message));
+      }
+    },
+  });
+
+  function send(): void {
+    scheduled = false;
+    if (stopped || saved === 0 || outstanding > lowWater || nc.isClosed()) return;
+    const batch = saved;
+    saved = 0;
+    outstanding += batch;
+    requests += 1;
+    lastRequest = Date.now();
+    nc.publish(next, JSON.stringify({ batch, expires: nanos(EXPIRES_MS) }), { reply: `${inbox}.${requests}` });
+  }
+
+  /** Slots that free in the same turn share one request. */
+  function schedule(): void {
+    if (scheduled || stopped) return;
+    scheduled = true;
+    queueMicrotask(send);
+  }
+
+  function onStatus(message: Msg): void {
+    const code = message.headers?.code ?? 0;
+    if (code === 100) return;
+    const left = Number.parseInt(message.headers?.get('Nats-Pending-Messages') ?? '', 10);
+    // A status that does not say how much of its request is left ends all that we count on.
+    const freed = Number.isNaN(left) ? outstanding : Math.min(left, outstanding);
+    outstanding -= freed;
+    saved += freed;
+    // 408: the request expired. Everything else says that the consumer moved, or is not there.
+    if (code === 408) schedule();
+    else void recover();
+  }
+
+  async function recover(): Promise<void> {
+    if (recreating || stopped) return;
+    recreating = true;
+    try {
+      await options.recreate();
+    } catch {
+      // The broker is away; the timer below asks again.
+    }
+    setTimeout(() => {
+      recreating = false;
+      schedule();
+    }, RETRY_MS).unref();
+  }
+
+  // Requests die unseen with a broker or a connection: credit without an answer past its expiry is taken back and asked for again.
+  const watchdog = setInterval(() => {
+    if (outstanding > 0 && Date.now() - lastRequest > EXPIRES_MS + 2_000) forget();
+  }, 5_000);
+  watchdog.unref();
+
+  function forget(): void {
+    saved += outstanding;
+    outstanding = 0;
+    void recover();
+  }
+
+  void (async () => {
+    for await (const status of nc.status()) if (status.type === 'reconnect') forget();
+  })();
+
+  return {
+    request(count) {
+      saved += count;
+      schedule();
+    },
+    async stop() {
+      stopped = true;
+      clearInterval(watchdog);
+      await subscription.drain();
+    },
+  };
+}
+
+function inboxPrefixOf(nc: NatsConnection): string {
+  // `createInbox` of the connection would include the prefix, but it is not part of its public type.
+  const options = (nc as unknown as { options?: { inboxPrefix?: string } }).options;
+  return options?.inboxPrefix ?? '_INBOX';
+}
+
+function isStatus(message: Msg): boolean {
+  return message.data.length === 0 && (message.headers?.code ?? 0) !== 0;
+}
+
+/** `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>...`, or the same with domain and account before the stream. */
+function delivery(message: Msg): Delivery {
+  const tokens = (message.reply ?? '').split('.');
+  const at = tokens.length === 9 ? 4 : 6;
+  return {
+    subject: message.subject,
+    data: message.data,
+    deliveries: Number(tokens[at]),
+    sequence: Number(tokens[at + 1]),
+    storedAt: Number(tokens[at + 3]) / 1e6,
+    ack: () => void message.respond(ACK),
+    retry: (delayMs) => void message.respond(delayMs > 0 ? `-NAK ${JSON.stringify({ delay: nanos(delayMs) })}` : '-NAK'),
+    extend: () => void message.respond(WORKING),
+  };
+}

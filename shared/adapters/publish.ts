@@ -1,0 +1,79 @@
+/** Guarded publishes to one stream, singly or as one atomic batch; what the broker's answers mean is decided here and nowhere else. */
+import { headers, type MsgHdrs, type NatsConnection, nuid, PermissionViolationError } from '@nats-io/transport-node';
+import type { Write } from '../ports.ts';
+
+/** The answer to a publish, reduced to what a caller can do about it. */
+export type PublishAnswer =
+  | { readonly kind: 'stored'; readonly sequence: number }
+  /** A guard failed. It does not prove that somebody else won: re-read and compare. */
+  | { readonly kind: 'conflict' }
+  /** Nothing is known: the write may have landed. Re-read, or repeat the guarded write. */
+  | { readonly kind: 'unknown'; readonly detail: string }
+  /** The broker will never take this write as it is. */
+  | { readonly kind: 'refused'; readonly detail: string };
+
+interface PubAck {
+  readonly seq?: number;
+  readonly error?: { readonly err_code?: number; readonly description?: string };
+}
+
+/** Wrong last sequence, for a single publish and inside a batch. */
+const CONFLICT_CODES = new Set([10071, 10164]);
+/** JetStream is away for the moment, the stream has no leader, or the batch was abandoned: none says whether the write landed. */
+const UNKNOWN_CODES = new Set([10008, 10009, 10023, 10077, 10167, 10174, 10176, 10199]);
+/** A permission that is missing, a message that is too large, a full stream: repeating cannot help. */
+const REQUEST_TIMEOUT_MS = 5_000;
+
+function guardHeaders(write: Write): MsgHdrs {
+  const h = headers();
+  if (write.expect !== undefined) h.set('Nats-Expected-Last-Subject-Sequence', String(write.expect));
+  if (write.dedupe !== undefined) h.set('Nats-Msg-Id', write.dedupe);
+  return h;
+}
+
+const decoder = new TextDecoder();
+
+function interpret(data: Uint8Array): PublishAnswer {
+  const ack = JSON.parse(decoder.decode(data)) as PubAck;
+  if (ack.error === undefined) return { kind: 'stored', sequence: ack.seq ?? 0 };
+  const code = ack.error.err_code ?? 0;
+  if (CONFLICT_CODES.has(code)) return { kind: 'conflict' };
+  const detail = `${ack.error.description ?? 'no description'} (${code})`;
+  return UNKNOWN_CODES.has(code) ? { kind: 'unknown', detail } : { kind: 'refused', detail };
+}
+
+async function request(nc: NatsConnection, write: Write, hdrs: MsgHdrs): Promise<PublishAnswer> {
+  try {
+    const answer = await nc.request(write.subject, write.data, { headers: hdrs, timeout: REQUEST_TIMEOUT_MS });
+    return interpret(answer.data);
+  } catch (error) {
+    if (error instanceof PermissionViolationError) return { kind: 'refused', detail: error.message };
+    return { kind: 'unknown', detail: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+export function publishOne(nc: NatsConnection, write: Write): Promise<PublishAnswer> {
+  return request(nc, write, guardHeaders(write));
+}
+
+/**
+ * All writes or none. The client's own batch (`js.startBatch().add()`, 3.4.0) silently drops the expected sequence, so the headers are built
+ * here. At most 1000 writes, each subject once (a guard must come before any write to the same subject).
+ * `sequence` of the answer is that of the last write; those before it directly precede it.
+ */
+export function publishBatch(nc: NatsConnection, writes: readonly Write[]): Promise<PublishAnswer> {
+  const id = nuid.next();
+  const last = writes.length - 1;
+  for (const [index, write] of writes.entries()) {
+    const h = guardHeaders(write);
+    h.delete('Nats-Msg-Id');
+    h.set('Nats-Batch-Id', id);
+    h.set('Nats-Batch-Sequence', String(index + 1));
+    if (index === last) {
+      h.set('Nats-Batch-Commit', '1');
+      return request(nc, write, h);
+    }
+    nc.publish(write.subject, write.data, { headers: h });
+  }
+  return Promise.resolve({ kind: 'refused', detail: 'an empty batch' });
+}
