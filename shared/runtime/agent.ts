@@ -1,0 +1,267 @@
+/** An agent as a process: environment -> broker -> seat -> queues -> ready; SIGTERM -> drain -> exit 0. */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Logger, pino } from 'pino';
+import { ballotRecall } from '../adapters/nats-log.ts';
+import { natsPull } from '../adapters/nats-pull.ts';
+import { AgentIdTaken, takeSeat } from '../adapters/nats-registry.ts';
+import { BrokerUnfit, ensureCapability, ensureStreams, LEASE_MS } from '../adapters/streams.ts';
+import type { Delivery, Pull } from '../ports.ts';
+import { type Presence, PRESENCE_RENEW_MS } from '../protocol/agent.ts';
+import { decode } from '../protocol/codec.ts';
+import { CancelRequest } from '../protocol/goal.ts';
+import { Id, timestamp } from '../protocol/ids.ts';
+import { type Subjects, subjectsOf } from '../protocol/subjects.ts';
+import type { Asker } from './asking.ts';
+import { type Connection, depsOn, joinBroker, systemClock } from './broker.ts';
+import { ConfigError, type Environment, EXIT_CONFIG, readConfig } from './config.ts';
+import type { Deps } from './engine/deps.ts';
+import { type Engine, engineOf } from './engine/engine.ts';
+import { handlerRunner, voterOf } from './handlers.ts';
+import { serveHttp } from './http.ts';
+import { openMailbox } from './mailbox.ts';
+import type { Manifest } from './manifest.ts';
+import { bounded, type Metrics, metricsOf } from './metrics.ts';
+import { estimatesOf, modelOf, readPrices } from './models.ts';
+import { type EndpointStats, serveInfo } from './service-info.ts';
+import { engineEvents, policyObserver, roundObserver, voterObserver } from './telemetry.ts';
+import { holdRound } from './vote/proposer.ts';
+import { serveVotes } from './vote/voter.ts';
+
+/** Submissions that one agent accepts at once. */
+const INTAKE_AT_ONCE = 64;
+const CANCELS_AT_ONCE = 8;
+const TICK_MS = 200;
+const VOTES_QUEUED_MAX = 256;
+const SUFFIX_LENGTH = 8;
+
+/** Runs an agent until it is told to stop. Every way to fail ends the process with one line that says what to do. */
+export async function runAgent(manifest: Manifest): Promise<void> {
+  let log: Logger = pino({ name: manifest.role });
+  try {
+    const config = readConfig(process.env, manifest.usesModel ? ['OPENAI_BASE_URL'] : []);
+    const agentId = config.AGENT_ID ?? `${manifest.role}-${randomUUID().slice(0, SUFFIX_LENGTH)}`;
+    Id.parse(agentId);
+    log = pino({ name: manifest.role, level: config.LOG_LEVEL, base: { agentId, mesh: config.MESH }, redact: ['NATS_NKEY_SEED', 'OPENAI_API_KEY'] });
+    const stopping = new AbortController();
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort(signal));
+    await live(manifest, config, agentId, log, stopping.signal);
+    process.exit(0);
+  } catch (error) {
+    if (error instanceof Error && error.name === 'AbortError') process.exit(0);
+    const expected = error instanceof ConfigError || error instanceof AgentIdTaken || error instanceof BrokerUnfit;
+    if (expected) process.stderr.write(`${error.message}\n`);
+    else log.fatal({ event: 'agent.failed', err: error }, 'the agent failed');
+    process.exit(expected ? EXIT_CONFIG : 1);
+  }
+}
+
+async function live(manifest: Manifest, config: Environment, agentId: string, log: Logger, stopping: AbortSignal): Promise<void> {
+  const metrics = metricsOf();
+  const subjects = subjectsOf(config.MESH);
+  const slots = config.SLOTS ?? manifest.limits.slots;
+  const capabilities = Object.keys(manifest.capabilities);
+  if (slots < capabilities.length) throw new ConfigError(`SLOTS: expected at least ${capabilities.length}, one for each capability of this agent, got ${slots}`);
+  const prices = readPrices(config);
+  const unready = new Set(['broker', 'consumers']);
+  const http = await serveHttp({ host: config.HTTP_HOST, port: config.HTTP_PORT, registry: metrics.registry, unready: () => [...unready] });
+  log.info({ event: 'http.listening', port: http.port }, 'http listening');
+  const model = modelOf(config, manifest, prices, slots, policyObserver(log, metrics));
+
+  const nc = await joinBroker(config, subjects, agentId, log, stopping);
+  watchConnection(nc, unready, log);
+  const deps = depsOn(nc, subjects, agentId, prices.communication, engineEvents(log, metrics, agentId));
+  const startedAt = timestamp(Date.now());
+  const estimates = estimatesOf(config, manifest, prices);
+  const weights = { agentId, role: manifest.role, capabilities, startedAt, version: manifest.version, estimates };
+  const presence = (running: number): Presence => ({ ...weights, load: { running, slots } });
+  const seat = await takeSeat(nc, subjects, presence(0));
+
+  const known: Record<string, number> = { ...estimates };
+  const observe: Asker['observe'] = (name, outcome, seconds, usage) => {
+    metrics.modelSeconds.observe({ model: name, outcome }, seconds);
+    metrics.modelTokens.inc({ model: name, type: 'input' }, usage.inputTokens);
+    metrics.modelTokens.inc({ model: name, type: 'output' }, usage.outputTokens);
+  };
+  const engine = engineOf(deps, {
+    runHandler: (ledgers) => handlerRunner(deps, manifest, { model, ledgers, observe }, log),
+    hold: (spec) => holdRound({ bus: deps.bus, store: deps.store, clock: deps.clock, subjects, agentId, observer: roundObserver(log, metrics) }, spec),
+    estimateOf: (capability) => known[capability] ?? 0,
+  });
+  const votes =
+    manifest.vote === undefined
+      ? undefined
+      : serveVotes(
+          { bus: deps.bus, clock: deps.clock, subjects, observer: voterObserver(log, metrics), ...(config.AGENT_ID === undefined ? {} : { recall: ballotRecall(nc, subjects, agentId) }) },
+          { agentId, capabilities, decide: voterOf(deps, manifest, { model, ledgers: engine.ledgers, observe }, log), concurrency: slots, queueMax: VOTES_QUEUED_MAX },
+        );
+  const closeMailbox = mailbox(deps, manifest, metrics, log);
+  const pulling = await startPulling(nc, subjects, engine, capabilities, slots, metrics);
+  const closeInfo = serveInfo(deps.bus, { subjects, agentId, startedAt, manifest }, pulling.stats);
+  deps.bus.subscribe(`${subjects.inbox(agentId)}.ended`, ({ data }) => {
+    const ended = decode(CancelRequest, data);
+    if (ended.ok) engine.goalEnded(ended.value.goalId);
+  });
+  deps.bus.subscribe(subjects.goalsCancel, ({ data }) => {
+    const cancel = decode(CancelRequest, data);
+    if (cancel.ok) engine.recheck(cancel.value.goalId);
+  });
+  const learn = async (): Promise<void> => {
+    for (const agent of await deps.registry.list()) Object.assign(known, agent.estimates);
+  };
+  const timers = [
+    setInterval(() => engine.renewLeases(), LEASE_MS / 3),
+    setInterval(() => void engine.tick(), TICK_MS),
+    setInterval(() => metrics.receipts.set(engine.receipts()), PRESENCE_RENEW_MS),
+    setInterval(() => void learn().catch(() => undefined), PRICES_LEARNED_MS),
+  ];
+  const lost = keepSeat(() => seat.renew(presence(engine.running())), log);
+  void learn().catch(() => undefined);
+  await deps.bus.flush();
+  unready.delete('consumers');
+  log.info({ event: 'agent.ready', role: manifest.role, capabilities, slots, port: http.port }, 'ready');
+
+  const taken = await Promise.race([lost.taken, aborted(stopping)]);
+  lost.stop();
+  unready.add('stopping');
+  log.info({ event: 'agent.draining', running: engine.running() }, 'draining');
+  if (taken === undefined) await seat.leave().catch(() => undefined);
+  closeInfo();
+  closeMailbox();
+  await pulling.stop();
+  await settle(Promise.all([votes?.drain(), pulling.idle()]), config.DRAIN_MS);
+  engine.abandon();
+  await settle(pulling.idle(), TICK_MS);
+  for (const timer of timers) clearInterval(timer);
+  await settle(nc.drain(), LEASE_MS);
+  await http.close();
+  log.info({ event: 'agent.stopped' }, 'stopped');
+  if (taken !== undefined) throw taken;
+}
+
+/** Prices of other agents' capabilities change when agents come and go; prediction may lag. */
+const PRICES_LEARNED_MS = 30_000;
+
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    else signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
+}
+
+async function settle(work: Promise<unknown>, withinMs: number): Promise<void> {
+  await Promise.race([work.catch(() => undefined), pause(withinMs, undefined, { ref: false })]);
+}
+
+function watchConnection(nc: Connection, unready: Set<string>, log: Logger): void {
+  unready.delete('broker');
+  void (async () => {
+    for await (const status of nc.status()) {
+      if (status.type === 'disconnect') unready.add('broker');
+      if (status.type === 'reconnect') unready.delete('broker');
+      if (status.type === 'disconnect' || status.type === 'reconnect') log.warn({ event: `broker.${status.type}` }, `broker ${status.type}`);
+      if (status.type === 'error') log.warn({ event: 'broker.error', err: status.error }, 'broker error');
+    }
+  })();
+}
+
+/** Renews the presence; `taken` resolves with the error when another process has this AGENT_ID. */
+function keepSeat(renew: () => Promise<void>, log: Logger): { readonly taken: Promise<AgentIdTaken>; stop(): void } {
+  let stop = (): void => undefined;
+  const taken = new Promise<AgentIdTaken>((resolve) => {
+    const timer = setInterval(() => {
+      renew().catch((error: unknown) => {
+        if (error instanceof AgentIdTaken) resolve(error);
+        else log.warn({ event: 'presence.failed', err: error }, 'presence could not be renewed');
+      });
+    }, PRESENCE_RENEW_MS);
+    stop = () => clearInterval(timer);
+  });
+  return { taken, stop: () => stop() };
+}
+
+function mailbox(deps: Deps, manifest: Manifest, metrics: Metrics, log: Logger): () => void {
+  const typeLabel = bounded(50);
+  const count = (direction: 'in' | 'out') => (message: { messageType: string }, bytes: number) => {
+    metrics.messages.inc({ direction, message_type: typeLabel(message.messageType) });
+    metrics.messageBytes.inc({ direction }, bytes);
+  };
+  return openMailbox({
+    bus: deps.bus,
+    clock: systemClock,
+    dead: deps.dead,
+    subjects: deps.subjects,
+    agentId: deps.agentId,
+    capabilities: Object.keys(manifest.capabilities),
+    nextId: randomUUID,
+    events: {
+      received: count('in'),
+      sent: count('out'),
+      refused(code, detail, subject) {
+        metrics.deadLetters.inc({ code });
+        log.warn({ event: 'message.refused', code, detail, subject }, 'message refused');
+      },
+      failed: (error) => log.error({ event: 'message.failed', err: error }, 'message could not be handled'),
+    },
+    onMessage: async (message) => (manifest.onMessage === undefined ? { status: 'received', by: deps.agentId } : manifest.onMessage(message)),
+  });
+}
+
+interface Pulling {
+  stats(capability: string): EndpointStats;
+  stop(): Promise<void>;
+  /** Resolves when nothing that was pulled is being worked on. */
+  idle(): Promise<void>;
+}
+
+async function startPulling(nc: Connection, subjects: Subjects, engine: Engine, capabilities: readonly string[], slots: number, metrics: Metrics): Promise<Pulling> {
+  const working = new Set<Promise<void>>();
+  const pulls: Pull[] = [];
+  const counts = new Map<string, { requests: number; errors: number; processingMs: number }>();
+
+  function pull(stream: string, consumer: string, credit: number, recreate: () => Promise<void>, handle: (delivery: Delivery) => Promise<void>): void {
+    const queue: Pull = natsPull(nc, {
+      stream,
+      consumer,
+      recreate,
+      lowWater: Math.floor(credit / 2),
+      onDelivery(delivery) {
+        const work = handle(delivery).finally(() => {
+          working.delete(work);
+          queue.request(1);
+        });
+        working.add(work);
+      },
+    });
+    pulls.push(queue);
+    queue.request(credit);
+  }
+
+  const streams = (): Promise<void> => ensureStreams(nc, subjects, { replicas: 1 });
+  // Each capability has its share of the slots, so that what is pulled never exceeds what can be worked on.
+  const share = Math.floor(slots / Math.max(1, capabilities.length));
+  await Promise.all(
+    capabilities.map(async (capability) => {
+      await ensureCapability(nc, subjects, capability);
+      const count = { requests: 0, errors: 0, processingMs: 0 };
+      counts.set(capability, count);
+      pull(subjects.dagStream, subjects.capabilityConsumer(capability), share, () => ensureCapability(nc, subjects, capability), async (delivery) => {
+        const startedAt = performance.now();
+        metrics.tasksInProgress.inc({ capability });
+        await engine.item(delivery, capability);
+        metrics.tasksInProgress.dec({ capability });
+        count.requests += 1;
+        count.processingMs += performance.now() - startedAt;
+      });
+    }),
+  );
+  pull(subjects.goalsStream, subjects.intakeConsumer, INTAKE_AT_ONCE, streams, (delivery) => engine.submission(delivery));
+  pull(subjects.goalsStream, subjects.cancelConsumer, CANCELS_AT_ONCE, streams, (delivery) => engine.cancel(delivery));
+  return {
+    stats: (capability) => counts.get(capability) ?? { requests: 0, errors: 0, processingMs: 0 },
+    stop: async () => void (await Promise.all(pulls.map((queue) => queue.stop()))),
+    async idle() {
+      while (working.size > 0) await Promise.all(working);
+    },
+  };
+}

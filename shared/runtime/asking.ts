@@ -1,0 +1,57 @@
+/** A handler's questions to the model: within the goal's budget (I4), errors split by what to do with the attempt. */
+import type { Limits } from '../core/budget.ts';
+import type { Model, ModelAnswer, SpendGate } from '../ports.ts';
+import type { TaskCost } from '../protocol/task.ts';
+import { type Answer, type Ask, HandlerError } from './context.ts';
+import type { Ledgers } from './engine/ledgers.ts';
+
+export interface Asker {
+  readonly model: Model | undefined;
+  readonly ledgers: Ledgers;
+  readonly observe: (model: string, outcome: string, seconds: number, usage: { readonly inputTokens: number; readonly outputTokens: number }) => void;
+}
+
+export interface AskFor {
+  /** Undefined: a round by hand belongs to no goal and has no budget. */
+  readonly goalId: string | undefined;
+  readonly limits: () => Promise<Limits>;
+  readonly holder: { readonly agentId: string; readonly taskId: string; readonly attempt: number };
+  readonly signal: AbortSignal;
+  readonly beforeCall: () => Promise<void>;
+  readonly onCost: (cost: TaskCost) => void;
+}
+
+const FREE: SpendGate = { reserve: () => Promise.resolve({ granted: true, settle: () => Promise.resolve() }) };
+
+/** Throws HandlerError: `invalid_output`, `model_unavailable`, `model_refused`, `budget_exceeded`, `no_model`. */
+export async function ask<T>(asker: Asker, what: AskFor, question: Ask<T>): Promise<Answer<T>> {
+  const { model, ledgers } = asker;
+  if (model === undefined) throw new HandlerError('no_model', 'this agent has no model: set OPENAI_BASE_URL and declare usesModel in its manifest', { retry: false });
+  await what.beforeCall();
+  const limits = await what.limits();
+  const { goalId } = what;
+  const budget: SpendGate = goalId === undefined ? FREE : { reserve: (worst) => ledgers.reserve(goalId, limits, what.holder, worst) };
+  const startedAt = performance.now();
+  const answer = await model.complete({ ...question, budget, signal: what.signal });
+  const { usage } = answer;
+  asker.observe(model.name, answer.ok ? 'ok' : answer.reason, (performance.now() - startedAt) / 1_000, usage);
+  what.onCost({ usd: usage.usd, inputTokens: usage.inputTokens, outputTokens: usage.outputTokens, messages: 0 });
+  if (answer.ok) return { value: answer.value, usage, model: answer.model, offline: answer.offline, repaired: answer.repaired };
+  throw errorOf(answer);
+}
+
+function errorOf(failure: Extract<ModelAnswer<unknown>, { ok: false }>): HandlerError {
+  const { reason, message, retryAfterMs } = failure;
+  switch (reason) {
+    case 'budget':
+      return new HandlerError('budget_exceeded', message, { retry: false });
+    case 'invalid_output':
+      return new HandlerError('invalid_output', message);
+    case 'refused':
+      return new HandlerError('model_refused', message, { retry: false });
+    case 'unavailable':
+      return new HandlerError('model_unavailable', message, retryAfterMs === undefined ? {} : { retryAfterMs });
+    case 'aborted':
+      return new HandlerError('aborted', message);
+  }
+}

@@ -1,0 +1,72 @@
+/** Everything of an agent that lives on the broker, behind the ports. */
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { natsBlobs } from '../adapters/nats-blobs.ts';
+import { natsBus } from '../adapters/nats-bus.ts';
+import { BrokerUnreachable, connectBroker } from '../adapters/nats-connect.ts';
+import { natsDagStore } from '../adapters/nats-dag.ts';
+import { natsDeadLetters } from '../adapters/nats-dead.ts';
+import { natsQueues } from '../adapters/nats-queues.ts';
+import { natsRegistry } from '../adapters/nats-registry.ts';
+import { ensureStreams, LEASE_MS } from '../adapters/streams.ts';
+import type { CommunicationPrice } from '../core/prices.ts';
+import type { Clock } from '../ports.ts';
+import type { Subjects } from '../protocol/subjects.ts';
+import type { Environment } from './config.ts';
+import type { Deps } from './engine/deps.ts';
+import type { EngineEvents } from './engine/events.ts';
+
+export type Connection = Awaited<ReturnType<typeof connectBroker>>;
+
+const RETRY_MS_MIN = 250;
+const RETRY_MS_MAX = 5_000;
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  after(delayMs, run) {
+    // Node's timers hold 31 bits; a later deadline is watched by the goal's receipt anyway.
+    if (delayMs > 0x7fff_ffff) return () => undefined;
+    const timer = setTimeout(run, delayMs).unref();
+    return () => clearTimeout(timer);
+  },
+};
+
+/** Connects as soon as the broker answers, and makes sure of its streams. Says once a try what is missing. */
+export async function joinBroker(config: Environment, subjects: Subjects, agentId: string, log: Logger, stopping: AbortSignal): Promise<Connection> {
+  const options = {
+    url: config.NATS_URL,
+    name: agentId,
+    inboxPrefix: subjects.inbox(agentId),
+    ...(config.NATS_CREDS === undefined ? {} : { credsFile: config.NATS_CREDS }),
+    ...(config.NATS_NKEY_SEED === undefined ? {} : { nkeySeed: config.NATS_NKEY_SEED }),
+  };
+  for (let waitMs = RETRY_MS_MIN; ; waitMs = Math.min(waitMs * 2, RETRY_MS_MAX)) {
+    try {
+      const nc = await connectBroker(options);
+      await ensureStreams(nc, subjects, { replicas: config.REPLICAS });
+      return nc;
+    } catch (error) {
+      if (!(error instanceof BrokerUnreachable)) throw error;
+      log.warn({ event: 'broker.unreachable', retryInMs: waitMs }, error.message);
+      await pause(waitMs, undefined, { signal: stopping });
+    }
+  }
+}
+
+export function depsOn(nc: Connection, subjects: Subjects, agentId: string, communication: CommunicationPrice, events: EngineEvents): Deps {
+  return {
+    store: natsDagStore(nc, subjects),
+    bus: natsBus(nc),
+    blobs: natsBlobs(nc, subjects),
+    dead: natsDeadLetters(nc, subjects),
+    queues: natsQueues(nc, subjects),
+    registry: natsRegistry(nc, subjects),
+    clock: systemClock,
+    random: Math.random,
+    subjects,
+    agentId,
+    events,
+    leaseMs: LEASE_MS,
+    communication,
+  };
+}

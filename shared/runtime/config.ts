@@ -1,0 +1,61 @@
+/** Environment -> frozen configuration. A wrong value is one line that names the variable and what it accepts, and exit code 78 (EX_CONFIG). */
+import { z } from 'zod';
+import { Id } from '../protocol/ids.ts';
+
+export const EXIT_CONFIG = 78;
+
+const Port = z.coerce.number().int().min(0).max(65_535);
+const Text = z.string().min(1);
+
+const Environment = z.object({
+  NATS_URL: Text.default('nats://127.0.0.1:4222'),
+  NATS_CREDS: Text.optional(),
+  NATS_NKEY_SEED: z.string().regex(/^SU[A-Z2-7]{56}$/).optional(),
+  MESH: Id.default('mesh'),
+  AGENT_ID: Id.optional(),
+  HTTP_HOST: Text.default('127.0.0.1'),
+  HTTP_PORT: Port.default(0),
+  SLOTS: z.coerce.number().int().min(1).max(10_000).optional(),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  OPENAI_BASE_URL: z.url({ protocol: /^https?$/ }).optional(),
+  OPENAI_API_KEY: Text.optional(),
+  OPENAI_MODEL: Text.default('conclave-offline-1'),
+  REPLICAS: z.coerce.number().int().min(1).max(5).default(1),
+  PRICES_FILE: Text.optional(),
+  DRAIN_MS: z.coerce.number().int().min(0).max(600_000).default(20_000),
+});
+export type Environment = z.infer<typeof Environment>;
+
+const ACCEPTS: Readonly<Record<keyof Environment, string>> = {
+  NATS_URL: 'one address nats://host:port, or several separated by commas',
+  NATS_CREDS: 'the path of a credentials file',
+  NATS_NKEY_SEED: 'a user seed: SU and 56 characters A-Z 2-7',
+  MESH: '1 to 64 characters of A-Z a-z 0-9 _ -',
+  AGENT_ID: '1 to 64 characters of A-Z a-z 0-9 _ -',
+  HTTP_HOST: 'an address to listen on, e.g. 127.0.0.1 or 0.0.0.0',
+  HTTP_PORT: 'a port from 0 to 65535 (0: any free one)',
+  SLOTS: 'a whole number from 1 to 10000',
+  LOG_LEVEL: 'one of fatal, error, warn, info, debug, trace, silent',
+  OPENAI_BASE_URL: 'an http or https URL up to and including the version, e.g. http://127.0.0.1:8080/v1',
+  OPENAI_API_KEY: 'a non-empty key (any text for an endpoint that does not check it)',
+  OPENAI_MODEL: 'the name of a model',
+  REPLICAS: 'a whole number from 1 to 5 (1 on a single server, 3 on a cluster)',
+  PRICES_FILE: 'the path of a price table (see deploy/prices.json)',
+  DRAIN_MS: 'milliseconds from 0 to 600000',
+};
+
+/** A value that cannot be used. `message` is the one line to print. */
+export class ConfigError extends Error {}
+
+/** An empty variable counts as unset. Throws ConfigError. */
+export function readConfig(env: Readonly<Record<string, string | undefined>>, required: readonly (keyof Environment)[] = []): Readonly<Environment> {
+  const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const missing = required.find((name) => set[name] === undefined);
+  if (missing !== undefined) throw new ConfigError(`${missing}: expected ${ACCEPTS[missing]}, got nothing; set it`);
+  const parsed = Environment.safeParse(set);
+  if (parsed.success) return Object.freeze(parsed.data);
+  const name = String(parsed.error.issues[0]?.path[0] ?? '') as keyof Environment;
+  // A seed or a key is never echoed.
+  const secret = name === 'NATS_NKEY_SEED' || name === 'OPENAI_API_KEY';
+  throw new ConfigError(`${name}: expected ${ACCEPTS[name] ?? 'another value'}, got ${secret ? 'something else' : JSON.stringify(set[name])}`);
+}

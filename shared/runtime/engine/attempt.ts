@@ -1,0 +1,251 @@
+/** One attempt at a task: run the handler within its limits, put the result before its voters if the task says so, commit, pass on, acknowledge. */
+import type { ErrorInfo } from '../../protocol/goal.ts';
+import { isTerminalTask, NO_COST, type TaskCost, type TaskRecord } from '../../protocol/task.ts';
+import { addCost } from '../../core/task-machine.ts';
+import type { Delivery } from '../../ports.ts';
+import { HandlerError } from '../context.ts';
+import type { Claim } from './claim.ts';
+import type { Deps } from './deps.ts';
+import type { Ahead, Propagation } from './propagate.ts';
+import { GOAL_ENDED } from './propagate.ts';
+import type { Closing } from './closing.ts';
+import type { Memory } from './memory.ts';
+import type { Reviewed } from './review.ts';
+import type { readyMarks } from './items.ts';
+import { inlineOrBlob, resolved } from './values.ts';
+
+/** Why work was thrown away without a record of its own. */
+export class Dropped extends Error {}
+
+/** Runs the capability's handler on resolved values and returns its checked output. Throws HandlerError. */
+export type RunHandler = (call: {
+  readonly task: TaskRecord;
+  readonly attempt: number;
+  readonly input: unknown;
+  readonly dependencies: Readonly<Record<string, unknown>>;
+  readonly signal: AbortSignal;
+  /** Must be awaited before anything outside is touched. */
+  readonly beforeSideEffect: () => Promise<void>;
+  readonly onCost: (cost: TaskCost) => void;
+}) => Promise<unknown>;
+
+export interface Attempt {
+  readonly goalId: string;
+  readonly done: Promise<void>;
+  tick(): void;
+  recheck(): void;
+  abandon(): void;
+}
+
+export interface Attempts {
+  start(delivery: Delivery, claim: Claim, dependencies: ReadonlyMap<string, unknown>, claimFirst: boolean): Attempt;
+}
+
+interface Parts {
+  readonly deps: Deps;
+  readonly memory: Memory;
+  readonly propagation: Propagation;
+  readonly closing: Closing;
+  readonly marks: ReturnType<typeof readyMarks>;
+  readonly runHandler: RunHandler;
+  readonly review: (task: TaskRecord, candidate: unknown, dependencies: Readonly<Record<string, unknown>>, signal: AbortSignal) => Promise<Reviewed>;
+  readonly onProgress: (goalId: string, status: 'completed' | 'failed' | 'cancelled') => void;
+}
+
+/** Work that lasts longer than this is worth a record of its own: it becomes visible as `in_progress`. */
+const CLAIM_AFTER_MS = 25;
+const BACKOFF_MS_MIN = 250;
+const BACKOFF_MS_MAX = 30_000;
+const GONE = 'not ours any more';
+const SHUTDOWN = 'shutting down';
+
+export function attemptsOf(parts: Parts): Attempts {
+  const { deps, propagation, memory } = parts;
+
+  /** Full jitter over a doubling window: agents that failed together must not come back together. */
+  function backoff(attempt: number, askedMs: number | undefined): number {
+    const window = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** Math.min(attempt, 10));
+    return Math.max(askedMs ?? 0, Math.round(window / 2 + (deps.random() * window) / 2));
+  }
+
+  function start(delivery: Delivery, claim: Claim, dependencies: ReadonlyMap<string, unknown>, claimFirst: boolean): Attempt {
+    const abort = new AbortController();
+    const task = claim.current();
+    let cost: TaskCost = NO_COST;
+    /** Set once the outcome is being written: from then on the lease must not be questioned any more. */
+    let committing = false;
+
+    const cancelTimers: (() => void)[] = [];
+    const after = (ms: number, run: () => void): void => void cancelTimers.push(deps.clock.after(ms, run));
+
+    async function run(): Promise<void> {
+      if (claimFirst || task.vote !== undefined) await claim.ensure();
+      else after(CLAIM_AFTER_MS, () => void claim.ensure().catch(() => abort.abort(GONE)));
+      const left = Date.parse(task.deadline) - deps.clock.now();
+      after(Math.max(1, Math.min(task.timeoutMs, left)), () => abort.abort(new HandlerError('timeout', `expected a result within ${task.timeoutMs} ms (timeoutMs)`)));
+      const ahead = propagation.readAhead(task);
+      // Awaited only at the end; until then nobody would hear of its failure.
+      ahead.catch(() => undefined);
+      const values = await resolveAll(dependencies);
+      for (;;) {
+        const candidate = candidateOf(claim.current()) ?? (await handler(values));
+        const current = claim.current();
+        if (current.vote === undefined) return complete(candidate, await ahead);
+        if (await approved(current, candidate, values)) return complete(candidate, await ahead);
+        // Sent back with reasons: the handler works again, on the same claim.
+      }
+    }
+
+    async function resolveAll(from: ReadonlyMap<string, unknown>): Promise<Record<string, unknown>> {
+      const entries = await Promise.all([...from].map(async ([taskId, value]): Promise<[string, unknown]> => [taskId, await resolved(deps, value)]));
+      return Object.fromEntries(entries);
+    }
+
+    /** A handler that does not heed its signal must not keep the slot. */
+    function aborted(): Promise<never> {
+      return new Promise((_resolve, reject) => {
+        const fail = (): void => reject(abort.signal.reason instanceof HandlerError ? abort.signal.reason : new Dropped(String(abort.signal.reason)));
+        if (abort.signal.aborted) fail();
+        else abort.signal.addEventListener('abort', fail, { once: true });
+      });
+    }
+
+    async function handler(values: Readonly<Record<string, unknown>>): Promise<unknown> {
+      const current = claim.current();
+      const call = {
+        task: current,
+        attempt: current.status === 'in_progress' ? current.attempt : current.attempt + 1,
+        input: await resolved(deps, current.input),
+        dependencies: values,
+        signal: abort.signal,
+        beforeSideEffect: () => claim.ensure(),
+        onCost: (more: TaskCost) => {
+          cost = addCost(cost, more);
+        },
+      };
+      const output = await Promise.race([parts.runHandler(call), aborted()]);
+      return inlineOrBlob(deps, output);
+    }
+
+    async function approved(current: TaskRecord, candidate: unknown, values: Readonly<Record<string, unknown>>): Promise<boolean> {
+      if (candidateOf(current) === undefined) {
+        // The result is kept before anybody votes on it: whoever takes over votes on it instead of working again.
+        await claim.write({ type: 'propose', by: claim.by, result: candidate, cost });
+        cost = NO_COST;
+      }
+      const { verdict, messages } = await Promise.race([parts.review(claim.current(), candidate, values, abort.signal), aborted()]);
+      cost = addCost(cost, { ...NO_COST, messages });
+      if (verdict.kind === 'approved') return true;
+      if (verdict.kind === 'undecided') {
+        throw new HandlerError('no_consensus', `expected the voters (${current.vote?.capability ?? ''}) to decide; the round ended with ${verdict.reason}`);
+      }
+      const { task: sentBack } = await claim.write({ type: 'reject', by: claim.by, reasons: verdict.reasons, at: deps.clock.now() });
+      deps.events.attemptFailed(sentBack, 'rejected_by_vote', verdict.reasons.join('; '), 0);
+      if (isTerminalTask(sentBack)) throw new Ended(sentBack);
+      return false;
+    }
+
+    async function complete(result: unknown, ahead: Ahead): Promise<void> {
+      committing = true;
+      const at = deps.clock.now();
+      let released: ReturnType<Propagation['together']>['released'] = [];
+      const written = await claim.write({ type: 'complete', by: claim.by, result, cost, at }, (completed) => {
+        if (completed.status !== 'completed') return [];
+        const together = propagation.together(completed, ahead);
+        released = together.released;
+        return together.writes;
+      });
+      const done = new Set<string>();
+      for (const [index, each] of released.entries()) {
+        const revision = written.along[index];
+        if (revision === undefined) continue;
+        if ('record' in each) {
+          done.add(each.record.taskId);
+          parts.marks.released(each, revision);
+        } else {
+          done.add(GOAL_ENDED);
+          deps.events.transition('goal.finish', 'committed', { goalId: each.goalId, correlationId: each.correlationId });
+          deps.events.goalEnded(each);
+          parts.closing.announce(each);
+        }
+      }
+      if (isTerminalTask(written.task)) await end(written.task, done, ahead);
+    }
+
+    /** Terminal in the record; now the rest of the goal, then the acknowledgement. */
+    async function end(ended: Extract<TaskRecord, { status: 'completed' | 'failed' | 'cancelled' }>, done: ReadonlySet<string>, ahead?: Ahead): Promise<void> {
+      committing = true;
+      deps.events.taskEnded(ended, deps.clock.now() - claim.by.startedAt);
+      parts.onProgress(ended.goalId, ended.status);
+      if (ended.status === 'completed' && !done.has(GOAL_ENDED)) memory.remember(ended);
+      await propagation.afterEnd(ended, done, ahead);
+      delivery.ack();
+    }
+
+    async function fail(error: HandlerError): Promise<void> {
+      committing = true;
+      const reason: ErrorInfo = { code: error.code, message: error.message.slice(0, 4_000) };
+      const { task: next } = await claim.write({ type: 'fail', by: claim.by, error: reason, final: !error.retry, cost, at: deps.clock.now() });
+      if (isTerminalTask(next)) return end(next, new Set());
+      const delayMs = backoff(next.attempt, error.retryAfterMs);
+      deps.events.attemptFailed(next, reason.code, reason.message, delayMs);
+      delivery.retry(delayMs);
+    }
+
+    async function settle(): Promise<void> {
+      try {
+        await run();
+      } catch (error) {
+        if (error instanceof Ended) return await end(error.task, new Set());
+        if (error instanceof HandlerError) return await fail(error);
+        if (error instanceof Dropped) {
+          deps.events.taskDropped(task, error.message);
+          // Given back at once on shutdown; otherwise it belongs to somebody else.
+          if (error.message === SHUTDOWN) delivery.retry(0);
+          return undefined;
+        }
+        throw error;
+      } finally {
+        for (const cancel of cancelTimers) cancel();
+      }
+    }
+
+    function recheck(): void {
+      if (committing || abort.signal.aborted || !claim.isClaimed()) return;
+      void claim.stillOurs().then(
+        (ours) => {
+          if (!ours && !committing) abort.abort(GONE);
+        },
+        () => undefined,
+      );
+    }
+
+    return {
+      goalId: task.goalId,
+      done: settle(),
+      recheck,
+      tick() {
+        if (!abort.signal.aborted) delivery.extend();
+        recheck();
+      },
+      abandon() {
+        if (!committing) abort.abort(SHUTDOWN);
+      },
+    };
+  }
+
+  return { start };
+}
+
+class Ended extends Error {
+  readonly task: Extract<TaskRecord, { status: 'completed' | 'failed' | 'cancelled' }>;
+  constructor(task: Ended['task']) {
+    super('ended');
+    this.task = task;
+  }
+}
+
+/** A result that waits for its voters, from this attempt or from the holder before. */
+function candidateOf(task: TaskRecord): unknown {
+  return task.status === 'in_progress' ? task.candidate?.result : undefined;
+}

@@ -1,0 +1,138 @@
+/** How goals end: all sinks completed, or stopped (failed, cancelled, out of time) and every task made terminal (I5). Idempotent, for any agent. */
+import { countTasks, resultOf, type Spending } from '../../core/goal-machine.ts';
+import { type ErrorInfo, type GoalRecord, isTerminalGoal, type LiveGoal, type TaskCounts } from '../../protocol/goal.ts';
+import { isTerminalTask, type TaskRecord } from '../../protocol/task.ts';
+import { encode } from '../../protocol/codec.ts';
+import type { Deps } from './deps.ts';
+import type { Ledgers } from './ledgers.ts';
+import type { Memory } from './memory.ts';
+import { type Moved, moveGoal, moveTask, readGoal, readTasks, scanTasks, type Versioned } from './records.ts';
+import { inlineOrBlob } from './values.ts';
+
+export interface Closing {
+  /** Ends a goal whose sinks are all completed. */
+  finishCompleted(goal: Versioned<GoalRecord>): Promise<void>;
+  /** Ends a goal whose tasks are all terminal; false when some are not. */
+  finishIfSettled(goalId: string): Promise<boolean>;
+  /** Decides that the goal ends early, makes every task terminal, then the goal. The first decision stands. */
+  stop(goalId: string, status: 'failed' | 'cancelled', error: ErrorInfo): Promise<void>;
+  /** Goes on with a stop that somebody began. */
+  resume(goalId: string): Promise<void>;
+  /** Tells the agent that holds the goal's receipt. */
+  announce(goal: GoalRecord): void;
+}
+
+const CANCEL_WINDOW = 128;
+/** A scan may lag on a cluster; a record that must exist is looked for again this often. */
+const SCANS_MAX = 40;
+const SCAN_AGAIN_MS = 100;
+
+export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers): Closing {
+  function announce(goal: GoalRecord): void {
+    memory.forget(goal.goalId);
+    if (!('acceptedBy' in goal)) return;
+    deps.bus.publish(`${deps.subjects.inbox(goal.acceptedBy)}.ended`, encode({ goalId: goal.goalId }));
+  }
+
+  async function finish(goal: Versioned<GoalRecord>, ending: { counts: TaskCounts; result: unknown; spending: Spending; firstFailure?: ErrorInfo }): Promise<Moved<GoalRecord>> {
+    const at = deps.clock.now();
+    const moved = await moveGoal(deps, goal.record.goalId, () => ({ type: 'finish', ...ending, at }), goal);
+    const standing = moved.record;
+    if (standing !== undefined && isTerminalGoal(standing)) announce(standing);
+    return moved;
+  }
+
+  async function results(goalId: string, taskIds: readonly string[]): Promise<ReadonlyMap<string, unknown>> {
+    const known = memory.of(goalId).results;
+    const missing = taskIds.filter((taskId) => !known.has(taskId));
+    const read = missing.length > CANCEL_WINDOW ? await scanTasks(deps, goalId) : await readTasks(deps, goalId, missing);
+    const found = new Map<string, unknown>();
+    for (const taskId of taskIds) {
+      const record = read.get(taskId)?.record;
+      if (known.has(taskId)) found.set(taskId, known.get(taskId));
+      else if (record?.status === 'completed') found.set(taskId, record.result);
+    }
+    return found;
+  }
+
+  /** Every task of the goal as the leader knows it. */
+  async function allTasks(goal: LiveGoal): Promise<Map<string, Versioned<TaskRecord>>> {
+    for (let scans = 1; ; scans += 1) {
+      const tasks = new Map(await scanTasks(deps, goal.goalId));
+      const live = [...tasks.values()].filter((task) => !isTerminalTask(task.record)).map((task) => task.record.taskId);
+      for (const [taskId, task] of await readTasks(deps, goal.goalId, live)) tasks.set(taskId, task);
+      if (goal.status === 'planning' || tasks.size >= goal.tasks.total || scans === SCANS_MAX) return tasks;
+      await new Promise<void>((resolve) => deps.clock.after(SCAN_AGAIN_MS, resolve));
+    }
+  }
+
+  async function endWith(goal: Versioned<GoalRecord>, tasks: ReadonlyMap<string, Versioned<TaskRecord>>): Promise<boolean> {
+    if (isTerminalGoal(goal.record)) return true;
+    const records = [...tasks.values()].map((task) => task.record);
+    const counts = countTasks(records);
+    const total = goal.record.status === 'planning' ? records.length : goal.record.tasks.total;
+    if (counts.completed + counts.failed + counts.cancelled < total) return false;
+    const completed = new Map(records.flatMap((task) => (task.status === 'completed' ? [[task.taskId, task.result] as const] : [])));
+    const ended = records.filter((task) => task.status === 'failed').sort((a, b) => a.finishedAt.localeCompare(b.finishedAt));
+    const [first] = ended;
+    const some = goal.record.sinks.some((taskId) => completed.has(taskId));
+    const result = some ? await inlineOrBlob(deps, resultOf(goal.record.sinks, (taskId) => completed.get(taskId))) : undefined;
+    const spending = await ledgers.spending(goal.record.goalId, true);
+    const firstFailure = first === undefined ? {} : { firstFailure: failureOf(first.taskId, first.error) };
+    const moved = await finish(goal, { counts: { ...counts, total }, result, spending, ...firstFailure });
+    return moved.ok || moved.refusal !== 'unfinished';
+  }
+
+  async function close(goalId: string): Promise<void> {
+    for (let rounds = 0; rounds < SCANS_MAX; rounds += 1) {
+      const goal = await readGoal(deps, goalId);
+      if (goal === undefined || isTerminalGoal(goal.record)) return;
+      const tasks = await allTasks(goal.record);
+      const error = goal.record.stopping?.error;
+      const live = [...tasks.values()].filter((task) => !isTerminalTask(task.record));
+      for (let start = 0; start < live.length; start += CANCEL_WINDOW) {
+        const window = live.slice(start, start + CANCEL_WINDOW);
+        const event = { type: 'cancel' as const, ...(error === undefined ? {} : { error }), at: deps.clock.now() };
+        const moved = await Promise.all(window.map((task) => moveTask(deps, task, event)));
+        for (const [index, each] of moved.entries()) {
+          const taskId = window[index]?.record.taskId ?? '';
+          if (each.record !== undefined) tasks.set(taskId, { record: each.record, revision: 0 });
+        }
+      }
+      // Somebody may have begun to run the goal between our reads: then its total is another one.
+      const after = await readGoal(deps, goalId);
+      if (after !== undefined && (await endWith(after, tasks))) return;
+    }
+  }
+
+  return {
+    announce,
+    async finishCompleted(goal) {
+      if (isTerminalGoal(goal.record)) return announce(goal.record);
+      const { goalId, sinks, tasks } = goal.record;
+      const found = await results(goalId, sinks);
+      const result = await inlineOrBlob(deps, resultOf(sinks, (taskId) => found.get(taskId)));
+      const spending = await ledgers.spending(goalId, true);
+      const counts = { total: tasks.total, completed: tasks.total, failed: 0, cancelled: 0 };
+      await finish(goal, { counts, result, spending });
+    },
+    async finishIfSettled(goalId) {
+      const goal = await readGoal(deps, goalId);
+      if (goal === undefined || goal.record.status === 'planning') return false;
+      if (isTerminalGoal(goal.record)) return true;
+      return endWith(goal, await allTasks(goal.record));
+    },
+    async stop(goalId, status, error) {
+      const moved = await moveGoal(deps, goalId, () => ({ type: 'stop', status, error }));
+      if (moved.ok) deps.events.goalStopping(goalId, status, error.code, error.message);
+      if (moved.record !== undefined && !isTerminalGoal(moved.record)) await close(goalId);
+    },
+    resume: close,
+  };
+}
+
+/** Limits and votes name themselves in the goal's error; every other failure is `task_failed`, with the task's own error in the message. */
+export function failureOf(taskId: string, error: ErrorInfo): ErrorInfo {
+  const code = error.code === 'budget_exceeded' || error.code === 'no_consensus' || error.code === 'deadline_exceeded' || error.code === 'unplannable' ? error.code : 'task_failed';
+  return { code, message: `task ${taskId} failed (${error.code}): ${error.message}` };
+}

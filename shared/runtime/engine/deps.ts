@@ -1,0 +1,22 @@
+/** What the engine of an agent works with; the simulation hands it in-memory parts. */
+import type { BlobStore, Bus, Clock, DagStore, DeadLetters, Queues, Random, Registry } from '../../ports.ts';
+import type { Subjects } from '../../protocol/subjects.ts';
+import type { EngineEvents } from './events.ts';
+
+export interface Deps {
+  readonly store: DagStore;
+  readonly bus: Bus;
+  readonly blobs: BlobStore;
+  readonly dead: DeadLetters;
+  readonly queues: Queues;
+  readonly registry: Registry;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly subjects: Subjects;
+  readonly agentId: string;
+  readonly events: EngineEvents;
+  /** Length of a lease on a work item, ms. */
+  readonly leaseMs: number;
+  /** Price of messages between agents. */
+  readonly communication: { readonly usdPerMessage: number; readonly usdPerKiB: number };
+}

@@ -1,0 +1,73 @@
+/**
+ * Is everything that a task waits for completed? Nobody counts: a shared counter would be one hot key for all finishers. Instead each finisher, after
+ * its own completion stands, looks at the other dependencies. Whoever committed last sees them all completed, so at least one finisher releases the
+ * task, and a second release is a duplicate item, which the claim makes harmless. A crash between commit and look is repeated by the item's redelivery.
+ *
+ * Cost: a look begins with the dependency that blocked the last one (one read), and what was seen completed is never read again.
+ */
+import type { Deps } from './deps.ts';
+import type { Memory } from './memory.ts';
+import { readTask, readTasks, scanTasks } from './records.ts';
+
+const WINDOW = 16;
+/** From this many unknown dependencies on, one scan is cheaper than reads. */
+const SCAN_FROM = 200;
+
+export interface Joins {
+  /**
+   * True when every one of `dependencies` is completed, by the leader's word (I2). `name` identifies the join within the goal.
+   * Looks at one join are coalesced: a look that was asked for while another ran is done once more after it.
+   */
+  look(goalId: string, name: string, dependencies: readonly string[]): Promise<boolean>;
+}
+
+export function joinsOf(deps: Deps, memory: Memory): Joins {
+  const looking = new Map<string, { again: Promise<boolean> | undefined; current: Promise<boolean> }>();
+
+  async function isCompleted(goalId: string, taskId: string): Promise<boolean> {
+    const task = await readTask(deps, goalId, taskId);
+    if (task !== undefined) memory.remember(task.record);
+    return task?.record.status === 'completed';
+  }
+
+  async function lookOnce(goalId: string, name: string, dependencies: readonly string[]): Promise<boolean> {
+    const goal = memory.of(goalId);
+    const blocked = goal.blockedOn.get(name);
+    if (blocked !== undefined && !goal.completed.has(blocked) && !(await isCompleted(goalId, blocked))) return false;
+    // Work is handed out roughly in order, so the last dependency is the likeliest to be missing.
+    const unknown = dependencies.filter((taskId) => !goal.completed.has(taskId)).reverse();
+    const [last] = unknown;
+    if (last !== undefined && unknown.length > 1 && !(await isCompleted(goalId, last))) return block(goalId, name, last);
+    if (unknown.length > SCAN_FROM) {
+      for (const task of (await scanTasks(deps, goalId)).values()) memory.remember(task.record);
+    }
+    const left = unknown.filter((taskId) => !goal.completed.has(taskId));
+    for (let start = 0; start < left.length; start += WINDOW) {
+      const window = left.slice(start, start + WINDOW);
+      for (const task of (await readTasks(deps, goalId, window)).values()) memory.remember(task.record);
+      const missing = window.find((taskId) => !goal.completed.has(taskId));
+      if (missing !== undefined) return block(goalId, name, missing);
+    }
+    return true;
+  }
+
+  function block(goalId: string, name: string, taskId: string): false {
+    memory.of(goalId).blockedOn.set(name, taskId);
+    return false;
+  }
+
+  return {
+    look(goalId, name, dependencies) {
+      const key = `${goalId}.${name}`;
+      const running = looking.get(key);
+      if (running !== undefined) {
+        // What this caller committed may have come too late for the look under way.
+        running.again ??= running.current.catch(() => false).then(() => this.look(goalId, name, dependencies));
+        return running.again;
+      }
+      const current = lookOnce(goalId, name, dependencies).finally(() => looking.delete(key));
+      looking.set(key, { current, again: undefined });
+      return current;
+    },
+  };
+}

@@ -1,0 +1,87 @@
+/**
+ * A goal's graph becomes records, then the goal `running`, then work items; in that order, in chunks below the batch limit. Everything is created with
+ * "must not exist", so whoever repeats it after a crash writes only what is missing, and there is never a second plan.
+ */
+import { firstRecords, graphOfPlan } from '../../core/intake.ts';
+import { sinksOf } from '../../core/dag.ts';
+import { nextGoal } from '../../core/goal-machine.ts';
+import { fit } from '../../protocol/codec.ts';
+import { type GoalRecord, isTerminalGoal, type LiveGoal, type TaskSpec } from '../../protocol/goal.ts';
+import { Plan } from '../../protocol/plan.ts';
+import type { CompletedTask, TaskRecord } from '../../protocol/task.ts';
+import type { Closing } from './closing.ts';
+import type { Deps } from './deps.ts';
+import { itemWrite } from './items.ts';
+import { goalWrite, readGoal, taskWrite, type Versioned } from './records.ts';
+import { resolved } from './values.ts';
+
+const CHUNK = 250;
+const CREATE = 0;
+const CONFLICTS_MAX = 16;
+
+export interface Materializer {
+  /** `planning` -> `running` with these tasks; `extra`: tasks of the goal that exist already. */
+  run(goal: Versioned<GoalRecord>, tasks: readonly TaskSpec[], extra: number): Promise<void>;
+  /** The graph that a goal's plan task committed. */
+  fromPlan(goal: Versioned<GoalRecord>, planTask: CompletedTask): Promise<void>;
+  /** Expected price of these tasks, USD. */
+  predict(tasks: readonly TaskSpec[]): number;
+}
+
+export function materializerOf(deps: Deps, closing: Closing, estimateOf: (capability: string) => number): Materializer {
+  const predict = (tasks: readonly TaskSpec[]): number => Math.round(tasks.reduce((sum, task) => sum + estimateOf(task.capability), 0) * 1e9) / 1e9;
+
+  async function create(records: readonly TaskRecord[]): Promise<void> {
+    for (let start = 0; start < records.length; start += CHUNK) {
+      const writes = records.slice(start, start + CHUNK).map((task) => taskWrite(deps, task, CREATE));
+      const outcome = await deps.store.commit(writes);
+      // The first one exists: somebody was here before. What is missing is created one by one, what exists stays.
+      if (outcome.status === 'conflict') await Promise.all(writes.map((write) => deps.store.commit([write])));
+    }
+  }
+
+  async function start(goal: Versioned<GoalRecord>, records: readonly TaskRecord[], tasks: readonly TaskSpec[], extra: number): Promise<void> {
+    const sinks = sinksOf(tasks);
+    const roots = records.filter((task) => task.status === 'ready');
+    let standing: Versioned<GoalRecord> | undefined = goal;
+    for (let conflicts = 0; conflicts < CONFLICTS_MAX && standing !== undefined; conflicts += 1) {
+      if (isTerminalGoal(standing.record)) return;
+      if (standing.record.stopping !== undefined) return closing.resume(standing.record.goalId);
+      const step = nextGoal(standing.record, { type: 'materialize', total: tasks.length + extra, sinks, predicted: standing.record.cost.predicted + predict(tasks) });
+      // Running already: the agent before us died between the goal's write and the last items, or is still sending them. A second item is harmless.
+      const guard = step.ok ? [goalWrite(deps, step.goal, standing.revision)] : [];
+      const first = await deps.store.commit([...guard, ...roots.slice(0, CHUNK).map((task) => itemWrite(deps, task))]);
+      deps.events.transition('goal.materialize', first.status, { goalId: standing.record.goalId, correlationId: standing.record.correlationId });
+      if (first.status === 'committed') break;
+      standing = await readGoal(deps, goal.record.goalId);
+    }
+    for (let at = CHUNK; at < roots.length; at += CHUNK) {
+      await deps.store.commit(roots.slice(at, at + CHUNK).map((task) => itemWrite(deps, task)));
+    }
+  }
+
+  async function run(goal: Versioned<GoalRecord>, tasks: readonly TaskSpec[], extra: number): Promise<void> {
+    if (isTerminalGoal(goal.record)) return;
+    const records = firstRecords(tasks, factsOf(goal.record));
+    await create(records);
+    await start(goal, records, tasks, extra);
+  }
+
+  return {
+    predict,
+    run,
+    async fromPlan(goal, planTask) {
+      if (isTerminalGoal(goal.record)) return;
+      const plan = fit(Plan, await resolved(deps, planTask.result));
+      const graph = plan.ok ? graphOfPlan(plan.value, goal.record.input) : { ok: false as const, error: { code: 'invalid_schema', message: plan.message } };
+      if (graph.ok) return run(goal, graph.tasks, 1);
+      await closing.stop(goal.record.goalId, 'failed', { code: 'unplannable', message: `the plan cannot be run: ${graph.error.message}` });
+    },
+  };
+}
+
+/** `createdAt` of all records is the goal's, so that a repetition writes the same bytes. */
+export function factsOf(goal: LiveGoal): { goalId: string; correlationId: string; deadline: string; now: number } {
+  return { goalId: goal.goalId, correlationId: goal.correlationId, deadline: goal.deadline, now: Date.parse(goal.createdAt) };
+}
+

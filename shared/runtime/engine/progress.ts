@@ -1,0 +1,45 @@
+/** Counts and spending in the record of a running goal, at most a second behind; goals that end sooner never pay for it. */
+import type { Deps } from './deps.ts';
+import type { Ledgers } from './ledgers.ts';
+import { moveGoal } from './records.ts';
+
+interface Delta {
+  completed: number;
+  failed: number;
+  cancelled: number;
+  readonly since: number;
+}
+
+const LAG_MS = 1_000;
+
+export interface Progress {
+  ended(goalId: string, status: 'completed' | 'failed' | 'cancelled'): void;
+  /** The goal is terminal; its record is exact. */
+  forget(goalId: string): void;
+  tick(): Promise<void>;
+}
+
+export function progressOf(deps: Deps, ledgers: Ledgers): Progress {
+  const deltas = new Map<string, Delta>();
+
+  async function flush(goalId: string, delta: Delta): Promise<void> {
+    const spending = await ledgers.spending(goalId, false);
+    const { completed, failed, cancelled } = delta;
+    await moveGoal(deps, goalId, () => ({ type: 'progress', completed, failed, cancelled, spending }));
+  }
+
+  return {
+    ended(goalId, status) {
+      const delta = deltas.get(goalId) ?? { completed: 0, failed: 0, cancelled: 0, since: deps.clock.now() };
+      delta[status] += 1;
+      deltas.set(goalId, delta);
+    },
+    forget: (goalId) => void deltas.delete(goalId),
+    async tick() {
+      const now = deps.clock.now();
+      const due = [...deltas].filter(([, delta]) => now - delta.since >= LAG_MS);
+      for (const [goalId] of due) deltas.delete(goalId);
+      await Promise.all(due.map(([goalId, delta]) => flush(goalId, delta)));
+    },
+  };
+}

@@ -1,0 +1,201 @@
+/**
+ * What the end of a task means for the rest of its goal. The agent that ended the task does it; nobody else has to be alive. Everything here may be
+ * repeated: the work item is acknowledged only afterwards, so a crash in between brings another agent here with the same terminal record.
+ */
+import { mayStart, unreachableAfter } from '../../core/dag.ts';
+import { NOTHING_SPENT, nextGoal, resultOf } from '../../core/goal-machine.ts';
+import { type GoalRecord, isTerminalGoal } from '../../protocol/goal.ts';
+import { PLAN_TASK } from '../../protocol/plan.ts';
+import type { CompletedTask, EndedTask, TaskRecord } from '../../protocol/task.ts';
+import type { Stored, Write } from '../../ports.ts';
+import { type Closing, failureOf } from './closing.ts';
+import type { Deps } from './deps.ts';
+import { itemWrite, type readyMarks } from './items.ts';
+import type { Joins } from './joins.ts';
+import type { Materializer } from './materialize.ts';
+import type { Memory } from './memory.ts';
+import { goalWrite, moveTask, readGoal, readTask, readTasks, scanTasks, type Versioned } from './records.ts';
+
+/** Read ahead while the task runs, so that its end needs no further read. */
+export interface Ahead {
+  readonly dependents: ReadonlyMap<string, Versioned<TaskRecord>>;
+  /** Only for a sink. */
+  readonly goal: Versioned<GoalRecord> | undefined;
+  readonly ledger: Stored | undefined;
+}
+
+/** What goes into the same transition as the task's completion. */
+export interface Together {
+  readonly writes: readonly Write[];
+  /** The dependent that each write releases, or the goal that it ends. */
+  readonly released: readonly (Versioned<TaskRecord> | GoalRecord)[];
+}
+
+export interface Propagation {
+  readAhead(task: TaskRecord): Promise<Ahead>;
+  together(task: CompletedTask, ahead: Ahead): Together;
+  /** `done`: dependents (and `goal` for the goal itself) that the completion's own transition already took care of. */
+  afterEnd(task: EndedTask, done: ReadonlySet<string>, ahead?: Ahead): Promise<void>;
+}
+
+/** Dependents that are read one by one; more of them are read by one scan, after the task. */
+const AHEAD_MAX = 16;
+const ITEMS_PER_TRANSITION = 250;
+const HINT_RESULT_BYTES_MAX = 16 * 1024;
+/** In `done`: the goal's end was written together with the task's. */
+export const GOAL_ENDED = '#goal';
+
+interface Parts {
+  readonly deps: Deps;
+  readonly memory: Memory;
+  readonly joins: Joins;
+  readonly closing: Closing;
+  readonly marks: ReturnType<typeof readyMarks>;
+  readonly materializer: Materializer;
+}
+
+export function propagationOf({ deps, memory, joins, closing, marks, materializer }: Parts): Propagation {
+  function hintResults(goalId: string, dependencies: readonly string[]): Readonly<Record<string, unknown>> | undefined {
+    const { results } = memory.of(goalId);
+    if (dependencies.length > AHEAD_MAX || !dependencies.every((taskId) => results.has(taskId))) return undefined;
+    return Object.fromEntries(dependencies.map((taskId) => [taskId, results.get(taskId)]));
+  }
+
+  async function dependentsOf(task: EndedTask, ahead: Ahead | undefined): Promise<ReadonlyMap<string, Versioned<TaskRecord>>> {
+    const known = new Map(ahead?.dependents ?? []);
+    const missing = task.dependents.filter((taskId) => !known.has(taskId));
+    const scanned = missing.length > AHEAD_MAX * 4 ? await scanTasks(deps, task.goalId) : new Map<string, Versioned<TaskRecord>>();
+    for (const taskId of missing) {
+      const found = scanned.get(taskId);
+      if (found !== undefined) known.set(taskId, found);
+    }
+    const unread = missing.filter((taskId) => !known.has(taskId));
+    for (const [taskId, found] of await readTasks(deps, task.goalId, unread)) known.set(taskId, found);
+    const absent = task.dependents.find((taskId) => !known.has(taskId));
+    // The graph is written before its items, except when the agent that wrote it died half-way; its receipt comes round and completes it.
+    if (absent !== undefined) throw new Error(`task ${absent} of goal ${task.goalId} is not written yet`);
+    return known;
+  }
+
+  async function release(tasks: readonly Versioned<TaskRecord>[]): Promise<void> {
+    for (let start = 0; start < tasks.length; start += ITEMS_PER_TRANSITION) {
+      const chunk = tasks.slice(start, start + ITEMS_PER_TRANSITION);
+      const writes = chunk.map((task) => {
+        const results = hintResults(task.record.goalId, task.record.dependencies);
+        return itemWrite(deps, task.record, results === undefined ? undefined : { revision: task.revision, results });
+      });
+      const outcome = await deps.store.commit(writes);
+      if (outcome.status !== 'committed') continue;
+      for (const [index, task] of chunk.entries()) marks.released(task, outcome.revisions[index] ?? 0);
+    }
+  }
+
+  async function onCompleted(task: CompletedTask, done: ReadonlySet<string>, ahead: Ahead | undefined): Promise<void> {
+    memory.remember(task);
+    if (task.taskId === PLAN_TASK && task.dependencies.length === 0) {
+      const goal = await readGoal(deps, task.goalId);
+      if (goal !== undefined && goal.record.status === 'planning') return materializer.fromPlan(goal, task);
+    }
+    if (task.dependents.length === 0) return done.has(GOAL_ENDED) ? undefined : endIfLast(task.goalId);
+    const open = task.dependents.filter((taskId) => !done.has(taskId));
+    if (open.length === 0) return undefined;
+    const dependents = await dependentsOf(task, ahead);
+    const alone: Versioned<TaskRecord>[] = [];
+    let dropped = false;
+    await Promise.all(
+      open.map(async (taskId) => {
+        const dependent = dependents.get(taskId);
+        if (dependent === undefined) return;
+        const { status, dependencies } = dependent.record;
+        if (status === 'cancelled') dropped = true;
+        if (status !== 'pending') return;
+        if (dependencies.length === 1) alone.push(dependent);
+        // I2: a task that waits for several is released only when the leader says that each of them is completed.
+        else if (await joins.look(task.goalId, taskId, dependencies)) await release([dependent]);
+      }),
+    );
+    await release(alone);
+    // Under `continue` a task may end after the tasks that waited for it were given up.
+    if (dropped) await closing.finishIfSettled(task.goalId);
+  }
+
+  async function endIfLast(goalId: string): Promise<void> {
+    const goal = await readGoal(deps, goalId);
+    if (goal === undefined || goal.record.status === 'rejected') return;
+    if (isTerminalGoal(goal.record)) return closing.announce(goal.record);
+    if (goal.record.stopping !== undefined) return;
+    if (await joins.look(goalId, GOAL_ENDED, goal.record.sinks)) return closing.finishCompleted(goal);
+    if (goal.record.onTaskFailure === 'continue') await closing.finishIfSettled(goalId);
+  }
+
+  async function deadLetter(failed: Extract<EndedTask, { status: 'failed' }>): Promise<void> {
+    const { goalId, taskId, attempt, error, cost } = failed;
+    const item = itemWrite(deps, failed);
+    const payload = Buffer.from(item.data).toString('base64');
+    const letter = { origin: 'tasks' as const, subject: item.subject, reason: error, payload, goalId, taskId, attempts: attempt, spent: cost, at: failed.finishedAt };
+    await deps.dead.put(letter, `tasks.${goalId}.${taskId}`);
+    deps.events.deadLetter('tasks', error.code, { goalId, taskId });
+  }
+
+  async function onFailed(task: Extract<EndedTask, { status: 'failed' }>): Promise<void> {
+    await deadLetter(task);
+    const goal = await readGoal(deps, task.goalId);
+    if (goal === undefined || isTerminalGoal(goal.record)) return;
+    const error = failureOf(task.taskId, task.error);
+    if (goal.record.onTaskFailure === 'fail' || goal.record.status === 'planning' || error.code === 'budget_exceeded') {
+      return closing.stop(task.goalId, 'failed', error);
+    }
+    const tasks = new Map(await scanTasks(deps, task.goalId));
+    const lost = unreachableAfter(task.taskId, (taskId) => tasks.get(taskId)?.record.dependents ?? []);
+    for (const taskId of lost) {
+      const standing = await readTask(deps, task.goalId, taskId);
+      const why = { code: 'dependency_failed', message: `task ${task.taskId}, on which it depends, failed` };
+      if (standing !== undefined) await moveTask(deps, standing, { type: 'cancel', error: why, at: deps.clock.now() });
+    }
+    await closing.finishIfSettled(task.goalId);
+  }
+
+  return {
+    async readAhead(task) {
+      const few = task.dependents.length <= AHEAD_MAX;
+      const sink = task.dependents.length === 0;
+      const [dependents, goal, ledger] = await Promise.all([
+        few ? readTasks(deps, task.goalId, task.dependents) : new Map<string, Versioned<TaskRecord>>(),
+        sink ? readGoal(deps, task.goalId) : undefined,
+        sink ? deps.store.read(deps.subjects.ledgerKey(task.goalId)) : undefined,
+      ]);
+      return { dependents, goal, ledger };
+    },
+    together(task, ahead) {
+      const writes: Write[] = [];
+      const released: (Versioned<TaskRecord> | GoalRecord)[] = [];
+      const small = JSON.stringify(task.result).length <= HINT_RESULT_BYTES_MAX;
+      const isThis = (taskId: string): boolean => taskId === task.taskId;
+      for (const dependent of ahead.dependents.values()) {
+        // I2: in the same transition only what waits for this task alone.
+        if (dependent.record.status !== 'pending' || !mayStart(dependent.record.dependencies, isThis)) continue;
+        const hint = small ? { revision: dependent.revision, results: { [task.taskId]: task.result } } : undefined;
+        writes.push(itemWrite(deps, dependent.record, hint));
+        released.push(dependent);
+      }
+      const goal = ahead.goal;
+      const onlySink = goal?.record.status === 'running' && goal.record.sinks.length === 1 && goal.record.sinks[0] === task.taskId;
+      // Every other task is an ancestor of the only sink, so all of them are completed; and nothing of the goal was ever charged.
+      if (goal !== undefined && onlySink && ahead.ledger === undefined && task.cost.usd + task.cost.messages + task.cost.inputTokens === 0) {
+        const { total } = goal.record.tasks;
+        const counts = { total, completed: total, failed: 0, cancelled: 0 };
+        const result = resultOf(goal.record.sinks, () => task.result);
+        const step = nextGoal(goal.record, { type: 'finish', counts, result, spending: NOTHING_SPENT, at: deps.clock.now() });
+        if (step.ok && step.goal.status === 'completed') {
+          writes.push(goalWrite(deps, step.goal, goal.revision));
+          released.push(step.goal);
+        }
+      }
+      return { writes, released };
+    },
+    async afterEnd(task, done, ahead) {
+      if (task.status === 'completed') await onCompleted(task, done, ahead);
+      else if (task.status === 'failed') await onFailed(task);
+    },
+  };
+}

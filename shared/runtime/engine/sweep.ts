@@ -1,0 +1,101 @@
+/**
+ * Repairs what no message will wake. It runs when a goal's receipt comes round, on whichever agent gets it, and must find nothing in normal running:
+ * every repair is counted (I6).
+ */
+import { isTerminalGoal, type LiveGoal } from '../../protocol/goal.ts';
+import { isTerminalTask, type TaskRecord } from '../../protocol/task.ts';
+import { dependenciesDone } from '../../core/task-machine.ts';
+import type { Closing } from './closing.ts';
+import type { Deps } from './deps.ts';
+import { itemWrite } from './items.ts';
+import { moveTask, readGoal, readTask, scanTasks, type Versioned } from './records.ts';
+import type { Propagation } from './propagate.ts';
+
+export interface Sweep {
+  /** Light: deadline, stop under way, missing capabilities. Deep: the whole graph. */
+  check(goalId: string, deep: boolean): Promise<void>;
+}
+
+/** What happened less than this ago may still be under way on a live agent, ms. */
+const SETTLED_MS = 5_000;
+/** Larger graphs are looked at only in the deep check. */
+const LIGHT_TASKS_MAX = 100;
+
+export function sweepOf(deps: Deps, closing: Closing, propagation: Propagation): Sweep {
+  async function alive(): Promise<ReadonlySet<string>> {
+    return new Set((await deps.registry.list()).flatMap((agent) => agent.capabilities));
+  }
+
+  function repaired(what: string, goalId: string, taskId?: string): void {
+    deps.events.sweepRepair(what, { goalId, ...(taskId === undefined ? {} : { taskId }) });
+  }
+
+  async function graph(goal: LiveGoal): Promise<void> {
+    const tasks = await scanTasks(deps, goal.goalId);
+    const records = [...tasks.values()];
+    if (records.length > 0 && records.length >= goal.tasks.total && records.every((task) => isTerminalTask(task.record))) return ended(goal, records);
+    const statusOf = (taskId: string): TaskRecord['status'] | undefined => tasks.get(taskId)?.record.status;
+    const startable = records.filter(({ record }) => record.status === 'ready' || record.status === 'in_progress' || (record.status === 'pending' && dependenciesDone(record, statusOf)));
+    const live = await alive();
+    for (const [capability, waiting] of Map.groupBy(startable, (task) => task.record.capability)) {
+      deps.events.capabilityMissing(capability, !live.has(capability));
+      const queue = await deps.queues.state(capability);
+      // As long as the queue holds anything, what we miss may be in it. Without a queue the items wait in the stream for its first agent.
+      if (queue === undefined || queue.waiting > 0 || queue.held > 0) continue;
+      for (const task of waiting) await wake(task, tasks);
+    }
+  }
+
+  /** A goal whose tasks are all terminal: whoever ended the last one did not get to end the goal. */
+  async function ended(goal: LiveGoal, records: readonly Versioned<TaskRecord>[]): Promise<void> {
+    const last = Math.max(...records.map(({ record }) => (isTerminalTask(record) ? Date.parse(record.finishedAt) : 0)));
+    if (deps.clock.now() - last < SETTLED_MS) return;
+    const planned = records.find(({ record }) => goal.status === 'planning' && record.status === 'completed');
+    const failed = records.find(({ record }) => record.status === 'failed');
+    const resume = planned ?? failed;
+    repaired('unfinished_goal', goal.goalId);
+    if (resume !== undefined && isTerminalTask(resume.record)) await propagation.afterEnd(resume.record, new Set());
+    else await closing.finishIfSettled(goal.goalId);
+  }
+
+  async function wake(seen: Versioned<TaskRecord>, tasks: ReadonlyMap<string, Versioned<TaskRecord>>): Promise<void> {
+    const { goalId, taskId } = seen.record;
+    const task = await readTask(deps, goalId, taskId);
+    if (task === undefined || task.revision !== seen.revision || deps.clock.now() - lastChange(task.record, tasks) < SETTLED_MS) return;
+    const standing = task.record.status === 'in_progress' ? await moveTask(deps, task, { type: 'expire', at: deps.clock.now() }) : { record: task.record };
+    if (standing.record === undefined) return;
+    repaired('lost_item', goalId, taskId);
+    if (isTerminalTask(standing.record)) await propagation.afterEnd(standing.record, new Set());
+    else await deps.store.commit([itemWrite(deps, standing.record)]);
+  }
+
+  return {
+    async check(goalId, deep) {
+      const goal = await readGoal(deps, goalId);
+      if (goal === undefined || isTerminalGoal(goal.record)) return;
+      const { record } = goal;
+      if (record.stopping !== undefined) return closing.resume(goalId);
+      if (deps.clock.now() >= Date.parse(record.deadline)) {
+        const wallMs = Date.parse(record.deadline) - Date.parse(record.createdAt);
+        return closing.stop(goalId, 'failed', { code: 'deadline_exceeded', message: `expected the goal to end within ${wallMs} ms (budget.wallMs); it did not` });
+      }
+      if (deep) await graph(record);
+      else await missingCapabilities(record);
+    },
+  };
+
+  async function missingCapabilities(goal: LiveGoal): Promise<void> {
+    if (goal.tasks.total > LIGHT_TASKS_MAX) return;
+    const waiting = [...(await scanTasks(deps, goal.goalId)).values()].filter(({ record }) => record.status === 'ready');
+    if (waiting.length === 0) return;
+    const live = await alive();
+    for (const { record } of waiting) deps.events.capabilityMissing(record.capability, !live.has(record.capability));
+  }
+}
+
+/** When something last happened that should have led to a work item, ms since the epoch. */
+function lastChange(task: TaskRecord, tasks: ReadonlyMap<string, Versioned<TaskRecord>>): number {
+  if (task.status === 'in_progress') return Date.parse(task.startedAt);
+  const ends = task.dependencies.map((taskId) => tasks.get(taskId)?.record).map((record) => (record !== undefined && isTerminalTask(record) ? Date.parse(record.finishedAt) : 0));
+  return Math.max(Date.parse(task.createdAt), ...ends);
+}

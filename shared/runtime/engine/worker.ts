@@ -1,0 +1,175 @@
+/**
+ * What an agent does with one work item: look, claim, work, commit, pass on, and only then acknowledge. A crash anywhere in between leads to a
+ * redelivery that finds the work done, or resumes it.
+ */
+import { nextTask, type Claimant } from '../../core/task-machine.ts';
+import { dependenciesDone } from '../../core/task-machine.ts';
+import { isId, timestamp } from '../../protocol/ids.ts';
+import { isTerminalTask, type EndedTask, type ReadyItem, type TaskRecord } from '../../protocol/task.ts';
+import type { Delivery } from '../../ports.ts';
+import { claimOf, ClaimLost } from './claim.ts';
+import type { Closing } from './closing.ts';
+import type { Deps } from './deps.ts';
+import { HINT_AGE_MAX_MS } from './items.ts';
+import type { Memory } from './memory.ts';
+import type { Propagation } from './propagate.ts';
+import { readTask, readTasks, scanTasks, type Versioned } from './records.ts';
+import { type Attempt, type Attempts, Dropped } from './attempt.ts';
+
+export interface Worker {
+  /** Ends when the item is acknowledged, given back, or left to its lease. Never throws. */
+  handle(delivery: Delivery, capability: string): Promise<void>;
+  running(): number;
+  /** Looks at once whether running tasks of this goal are still wanted. */
+  recheck(goalId: string): void;
+  /** Extends leases and drops work that is not ours any more; call every third of a lease. */
+  tick(): void;
+  /** Gives every running task back. */
+  abandon(): void;
+}
+
+interface Parts {
+  readonly deps: Deps;
+  readonly memory: Memory;
+  readonly propagation: Propagation;
+  readonly closing: Closing;
+  readonly attempts: Attempts;
+}
+
+const decoder = new TextDecoder();
+/** An item for a task that is not written, or not startable, is looked at again this often before it is given up. */
+const PREMATURE_MAX = 20;
+const PREMATURE_MS = 500;
+const SCAN_FROM = 200;
+const RECHECK_MS = 200;
+const RECHECKS = 5;
+
+export function workerOf({ deps, memory, propagation, closing, attempts }: Parts): Worker {
+  const running = new Set<Attempt>();
+
+  function readItem(delivery: Delivery): ReadyItem | undefined {
+    try {
+      const item = JSON.parse(decoder.decode(delivery.data)) as ReadyItem;
+      return isId(item.goalId) && isId(item.taskId) ? item : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  async function discard(delivery: Delivery): Promise<void> {
+    const reason = { code: 'invalid_item', message: 'expected a work item {goalId, taskId}' };
+    const payload = Buffer.from(delivery.data).toString('base64');
+    await deps.dead.put({ origin: 'ready', subject: delivery.subject, reason, payload, at: timestamp(deps.clock.now()) }, `ready.${delivery.sequence}`);
+    deps.events.deadLetter('ready', reason.code, {});
+    delivery.ack();
+  }
+
+  /** The hint when it can be trusted to be fresh, else the record. */
+  async function look(delivery: Delivery, item: ReadyItem, capability: string): Promise<Versioned<TaskRecord> | undefined> {
+    const { task, revision } = item;
+    const fresh = delivery.deliveries === 1 && deps.clock.now() - delivery.storedAt <= HINT_AGE_MAX_MS;
+    const fits = task !== undefined && task.goalId === item.goalId && task.taskId === item.taskId && task.capability === capability;
+    return fresh && fits && revision !== undefined ? { record: task, revision } : readTask(deps, item.goalId, item.taskId);
+  }
+
+  /** Results of all dependencies, or undefined when one of them is not completed (I2: then the task must not start). */
+  async function dependenciesOf(task: TaskRecord, hinted: Readonly<Record<string, unknown>> | undefined): Promise<ReadonlyMap<string, unknown> | undefined> {
+    const known = memory.of(task.goalId);
+    const found = new Map<string, unknown>();
+    for (const taskId of task.dependencies) {
+      if (hinted !== undefined && Object.hasOwn(hinted, taskId)) found.set(taskId, hinted[taskId]);
+      else if (known.results.has(taskId)) found.set(taskId, known.results.get(taskId));
+    }
+    const missing = (): string[] => task.dependencies.filter((taskId) => !found.has(taskId));
+    const records = new Map<string, TaskRecord>();
+    const take = (tasks: Iterable<Versioned<TaskRecord>>): void => {
+      for (const { record } of tasks) {
+        records.set(record.taskId, record);
+        if (record.status === 'completed') found.set(record.taskId, record.result);
+      }
+    };
+    if (missing().length > SCAN_FROM) take((await scanTasks(deps, task.goalId)).values());
+    take((await readTasks(deps, task.goalId, missing())).values());
+    const statusOf = (taskId: string): TaskRecord['status'] | undefined => (found.has(taskId) ? 'completed' : records.get(taskId)?.status);
+    return dependenciesDone(task, statusOf) ? found : undefined;
+  }
+
+  async function premature(delivery: Delivery, item: ReadyItem, why: string): Promise<void> {
+    if (delivery.deliveries < PREMATURE_MAX) return delivery.retry(PREMATURE_MS);
+    // Whoever completes what is missing sends a new item; this one can only spin.
+    deps.events.engineError('item', new Error(why), { goalId: item.goalId, taskId: item.taskId });
+    delivery.ack();
+  }
+
+  async function passOn(task: EndedTask, delivery: Delivery): Promise<void> {
+    // Terminal already. If this is a redelivery, the one who ended it may have died before it passed the news on.
+    if (delivery.deliveries > 1) await propagation.afterEnd(task, new Set());
+    delivery.ack();
+  }
+
+  async function work(delivery: Delivery, capability: string): Promise<void> {
+    const item = readItem(delivery);
+    if (item === undefined) return discard(delivery);
+    const found = await look(delivery, item, capability);
+    if (found === undefined) return premature(delivery, item, 'its task is not written');
+    const task = found.record;
+    if (isTerminalTask(task)) return passOn(task, delivery);
+    if (task.capability !== capability) return delivery.ack();
+    const now = deps.clock.now();
+    if (now >= Date.parse(task.deadline)) {
+      await closing.stop(task.goalId, 'failed', { code: 'deadline_exceeded', message: 'the goal ran out of time (budget.wallMs) before this task could start' });
+      return delivery.ack();
+    }
+    const by: Claimant = { agentId: deps.agentId, startedAt: now, item: delivery.sequence };
+    const redelivered = delivery.deliveries > 1;
+    if (task.status === 'in_progress') {
+      const step = nextTask(task, { type: 'claim', by, redelivered });
+      // Another item of the same task is being worked on. Its holder, or its redelivery, ends it.
+      if (!step.ok) return delivery.retry(deps.leaseMs);
+    }
+    const dependencies = await dependenciesOf(task, item.results);
+    if (dependencies === undefined) return premature(delivery, item, 'its dependencies are not completed');
+    await attempt(delivery, found, by, redelivered, dependencies);
+  }
+
+  async function attempt(delivery: Delivery, found: Versioned<TaskRecord>, by: Claimant, redelivered: boolean, dependencies: ReadonlyMap<string, unknown>): Promise<void> {
+    const claim = claimOf(deps, found, by, redelivered);
+    const one = attempts.start(delivery, claim, dependencies, redelivered || found.record.status === 'in_progress');
+    running.add(one);
+    if (delivery.deliveries === 1) deps.events.taskStarted(found.record, Math.max(0, by.startedAt - delivery.storedAt));
+    try {
+      await one.done;
+    } finally {
+      running.delete(one);
+    }
+  }
+
+  return {
+    running: () => running.size,
+    recheck(goalId) {
+      // The cancel message and the records that follow from it travel apart; look a few times.
+      const look = (left: number): void => {
+        for (const one of running) if (one.goalId === goalId) one.recheck();
+        if (left > 0) deps.clock.after(RECHECK_MS, () => look(left - 1));
+      };
+      look(RECHECKS);
+    },
+    tick() {
+      for (const one of running) one.tick();
+    },
+    abandon() {
+      for (const one of running) one.abandon();
+    },
+    async handle(delivery, capability) {
+      try {
+        await work(delivery, capability);
+      } catch (error) {
+        if (error instanceof ClaimLost && error.standing !== undefined && isTerminalTask(error.standing)) {
+          await passOn(error.standing, delivery).catch((again: unknown) => deps.events.engineError('worker', again, {}));
+        } else if (error instanceof ClaimLost || error instanceof Dropped) {
+          // Ours no more. If nobody else has it, the item comes back to somebody after its lease.
+        } else deps.events.engineError('worker', error, {});
+      }
+    },
+  };
+}

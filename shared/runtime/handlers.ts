@@ -1,0 +1,103 @@
+/** Calls a manifest's handlers: input checked before, output after, the context in between. */
+import type { Logger } from 'pino';
+import { fit } from '../protocol/codec.ts';
+import { isTerminalGoal } from '../protocol/goal.ts';
+import type { TaskCost } from '../protocol/task.ts';
+import type { Ballot, VoteRequest } from '../protocol/vote.ts';
+import { ask, type Asker } from './asking.ts';
+import { type Ask, HandlerError, type TaskContext } from './context.ts';
+import type { RunHandler } from './engine/attempt.ts';
+import type { Deps } from './engine/deps.ts';
+import { readGoal } from './engine/records.ts';
+import { BlobMissing, resolved } from './engine/values.ts';
+import type { Manifest } from './manifest.ts';
+
+const NO_LIMITS = {};
+
+export function handlerRunner(deps: Deps, manifest: Manifest, asker: Asker, log: Logger): RunHandler {
+  return async (call) => {
+    const { task, attempt, signal } = call;
+    const { goalId, taskId, correlationId } = task;
+    const capability = Object.hasOwn(manifest.capabilities, task.capability) ? manifest.capabilities[task.capability] : undefined;
+    if (capability === undefined) throw new HandlerError('unknown_capability', `expected one of ${Object.keys(manifest.capabilities).join(', ')}, got ${task.capability}`);
+    const input = fit(capability.input, call.input);
+    if (!input.ok) throw new HandlerError('invalid_input', `input of ${task.capability}: ${input.message}`, { retry: false });
+
+    let goal: ReturnType<typeof readGoal> | undefined;
+    const readOnce = (): ReturnType<typeof readGoal> => (goal ??= readGoal(deps, goalId));
+    const onCost = (cost: TaskCost): void => call.onCost(cost);
+    const scope = {
+      goalId,
+      limits: async () => (await readOnce())?.record.budget ?? NO_LIMITS,
+      holder: { agentId: deps.agentId, taskId, attempt },
+      signal,
+      beforeCall: call.beforeSideEffect,
+      onCost,
+    };
+    const context: TaskContext = {
+      agentId: deps.agentId,
+      goalId,
+      taskId,
+      capability: task.capability,
+      description: task.description,
+      input: input.value,
+      dependencies: call.dependencies,
+      attempt,
+      reasons: task.reasons ?? [],
+      signal,
+      log: {
+        info: (fields, message) => log.info({ ...fields, goalId, taskId, correlationId }, message),
+        warn: (fields, message) => log.warn({ ...fields, goalId, taskId, correlationId }, message),
+      },
+      ask: <T>(question: Ask<T>) => ask(asker, scope, question),
+      goal: async () => {
+        const standing = await readOnce();
+        if (standing === undefined) throw new HandlerError('goal_missing', `goal ${goalId} has no record`);
+        const { description, pattern } = standing.record;
+        return { description, pattern, input: await resolved(deps, standing.record.input) };
+      },
+      agents: () => deps.registry.list(),
+    };
+    const output = fit(capability.output, await guarded(() => capability.run(context)));
+    if (!output.ok) throw new HandlerError('invalid_output', `output of ${task.capability}: ${output.message}`);
+    return output.value;
+  };
+}
+
+/** Whatever a handler throws becomes an error that says what to do with the attempt. */
+async function guarded<T>(run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if (error instanceof HandlerError) throw error;
+    if (error instanceof BlobMissing) throw new HandlerError('blob_missing', error.message);
+    throw new HandlerError('handler_error', error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+  }
+}
+
+/** A voter's opinion, within the budget of the goal that the round belongs to. */
+export function voterOf(deps: Deps, manifest: Manifest, asker: Asker, log: Logger) {
+  return async (request: VoteRequest, signal: AbortSignal): Promise<Pick<Ballot, 'position' | 'confidence' | 'rationale'>> => {
+    const { vote } = manifest;
+    const { roundId, goalId, correlationId } = request;
+    if (vote === undefined) return { position: 'abstain', rationale: 'this agent has no opinion' };
+    const limits = async () => {
+      const goal = goalId === undefined ? undefined : await readGoal(deps, goalId);
+      // A goal that is over is not charged any more.
+      if (goal !== undefined && isTerminalGoal(goal.record)) throw new HandlerError('goal_ended', 'the goal is terminal', { retry: false });
+      return goal?.record.budget ?? NO_LIMITS;
+    };
+    // One reservation per round and voter: a round id is an id, so it can stand for the task.
+    const scope = { goalId, limits, holder: { agentId: deps.agentId, taskId: roundId, attempt: 1 }, signal, beforeCall: () => Promise.resolve(), onCost: () => undefined };
+    const context = { ...request, ...(request.context === undefined ? {} : { context: (await resolved(deps, request.context)) as VoteRequest['context'] }) };
+    return vote(context, {
+      agentId: deps.agentId,
+      signal,
+      log: {
+        info: (fields, message) => log.info({ ...fields, roundId, goalId, correlationId }, message),
+        warn: (fields, message) => log.warn({ ...fields, roundId, goalId, correlationId }, message),
+      },
+      ask: <T>(question: Ask<T>) => ask(asker, scope, question),
+    });
+  };
+}

@@ -1,0 +1,48 @@
+/**
+ * The boundary of an agent: what it is for, what it can do, whom it may talk to, what it may use. Presence, `$SRV.INFO`, the docs and the
+ * broker's permissions all come from it. A new agent is a manifest, a handler per capability, and a main of a few lines.
+ */
+import type { z } from 'zod';
+import type { AgentMessage } from '../protocol/message.ts';
+import type { Ballot, VoteRequest } from '../protocol/vote.ts';
+import type { TaskContext, VoterContext } from './context.ts';
+
+export interface Capability<In = unknown, Out = unknown> {
+  /** One sentence: what a caller gets. Planners choose by it. */
+  readonly description: string;
+  /** Input that does not fit fails the task with `invalid_input`, without a retry. */
+  readonly input: z.ZodType<In>;
+  /** Output that does not fit is a failed attempt (`invalid_output`). */
+  readonly output: z.ZodType<Out>;
+  /** Typical model use of one task; seeds the predicted cost. Absent: no model. */
+  readonly estimate?: { readonly inputTokens: number; readonly outputTokens: number };
+  readonly run: (context: TaskContext<In>) => Promise<Out>;
+}
+
+export interface Manifest {
+  /** Also the default prefix of the agentId. An id. */
+  readonly role: string;
+  /** One sentence. */
+  readonly responsibility: string;
+  readonly version: string;
+  /** By capability name (an id). */
+  readonly capabilities: Readonly<Record<string, Capability>>;
+  /** Roles or capabilities this agent may send messages to; its broker permissions come from this list. */
+  readonly mayMessage: readonly string[];
+  /** True when it calls a model; then OPENAI_* is required at start. */
+  readonly usesModel: boolean;
+  readonly limits: { readonly slots: number };
+  /** Messages from other agents; a value is the reply. Absent: the message is logged, and its receipt confirmed to whoever asks for a reply. */
+  readonly onMessage?: (message: AgentMessage) => Promise<unknown>;
+  /** Answers vote requests addressed to its capabilities; absent: it gives no ballots. */
+  readonly vote?: (request: VoteRequest, context: VoterContext) => Promise<Pick<Ballot, 'position' | 'confidence' | 'rationale'>>;
+}
+
+/** Keeps the types of one capability's input and output together; the map in a manifest forgets them. */
+export function capability<In, Out>(definition: Capability<In, Out>): Capability {
+  return {
+    ...definition,
+    // The runtime parses with `input` before it calls `run`, so the context's input is an `In` by then.
+    run: (context) => definition.run({ ...context, input: definition.input.parse(context.input) }),
+  };
+}

@@ -1,0 +1,47 @@
+/** The agent's model and its prices, from the environment. */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { openAiModel } from '../adapters/openai-model.ts';
+import { createPolicy, type PolicyObserver } from '../adapters/resilience.ts';
+import { computeCost, toUsd } from '../core/cost.ts';
+import { priceOf, PriceTable } from '../core/prices.ts';
+import type { Model } from '../ports.ts';
+import { ConfigError, type Environment } from './config.ts';
+import type { Manifest } from './manifest.ts';
+
+const PRICES_DEFAULT = fileURLToPath(new URL('../../deploy/prices.json', import.meta.url));
+
+export function readPrices(config: Environment): PriceTable {
+  const file = config.PRICES_FILE ?? PRICES_DEFAULT;
+  try {
+    return PriceTable.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch (error) {
+    throw new ConfigError(`PRICES_FILE: expected a price table in ${file}: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`);
+  }
+}
+
+/** Undefined when the agent uses none. Throws ConfigError when its model has no price: no budget could hold. */
+export function modelOf(config: Environment, manifest: Manifest, prices: PriceTable, slots: number, observer: PolicyObserver): Model | undefined {
+  if (!manifest.usesModel || config.OPENAI_BASE_URL === undefined) return undefined;
+  const policy = createPolicy(
+    {
+      name: 'model',
+      timeoutMs: 60_000,
+      retry: { maxAttempts: 4, baseMs: 250, capMs: 8_000, retryAfterMaxMs: 30_000 },
+      breaker: { kind: 'consecutive', failures: 8, halfOpenAfterMs: 5_000 },
+      bulkhead: { limit: Math.max(8, slots), queue: 256 },
+    },
+    observer,
+  );
+  const price = priceOf(prices, config.OPENAI_MODEL);
+  if (!price.ok) throw new ConfigError(`OPENAI_MODEL: ${price.message}`);
+  return openAiModel({ baseUrl: config.OPENAI_BASE_URL, apiKey: config.OPENAI_API_KEY ?? 'none', model: config.OPENAI_MODEL, prices, policy });
+}
+
+/** Expected price of one task of each capability, USD. */
+export function estimatesOf(config: Environment, manifest: Manifest, prices: PriceTable): Readonly<Record<string, number>> {
+  const price = priceOf(prices, config.OPENAI_MODEL);
+  return Object.fromEntries(
+    Object.entries(manifest.capabilities).map(([name, { estimate }]) => [name, estimate === undefined || !price.ok ? 0 : toUsd(computeCost(price.price, estimate))]),
+  );
+}

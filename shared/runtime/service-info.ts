@@ -1,0 +1,70 @@
+/** The NATS micro-service protocol (ADR-32), answered by hand: `@nats-io/services` on the registry carries an old nested core. */
+import { z } from 'zod';
+import type { Bus, Incoming } from '../ports.ts';
+import { encode } from '../protocol/codec.ts';
+import type { Subjects } from '../protocol/subjects.ts';
+import type { Manifest } from './manifest.ts';
+
+interface Identity {
+  readonly subjects: Subjects;
+  readonly agentId: string;
+  readonly startedAt: string;
+  readonly manifest: Manifest;
+}
+
+/** Requests, errors and processing time per capability, for STATS. */
+export interface EndpointStats {
+  readonly requests: number;
+  readonly errors: number;
+  readonly processingMs: number;
+}
+
+const NS_PER_MS = 1_000_000;
+
+/** Answers `$SRV.PING|INFO|STATS`, also with the service's name, and with name and id. */
+export function serveInfo(bus: Bus, identity: Identity, stats: (capability: string) => EndpointStats): () => void {
+  const { subjects, agentId, manifest, startedAt } = identity;
+  const name = `conclave-${manifest.role}`;
+  const capabilities = Object.entries(manifest.capabilities);
+  const metadata = {
+    mesh: subjects.mesh,
+    agentId,
+    role: manifest.role,
+    capabilities: capabilities.map(([capability]) => capability).join(','),
+    version: manifest.version,
+  };
+  const service = { name, id: agentId, version: manifest.version, metadata };
+  const endpoints = capabilities.map(([capability, { description, input, output }]) => ({
+    name: capability,
+    subject: subjects.readyOfCapability(capability),
+    queue_group: subjects.capabilityConsumer(capability),
+    metadata: { description, input: schemaText(input), output: schemaText(output) },
+  }));
+  const answers: Readonly<Record<string, () => unknown>> = {
+    PING: () => ({ type: 'io.nats.micro.v1.ping_response', ...service }),
+    INFO: () => ({ type: 'io.nats.micro.v1.info_response', ...service, description: manifest.responsibility, endpoints }),
+    STATS: () => ({
+      type: 'io.nats.micro.v1.stats_response',
+      ...service,
+      started: startedAt,
+      endpoints: endpoints.map((endpoint) => {
+        const { requests, errors, processingMs } = stats(endpoint.name);
+        const total = Math.round(processingMs * NS_PER_MS);
+        return { ...endpoint, num_requests: requests, num_errors: errors, processing_time: total, average_processing_time: requests === 0 ? 0 : Math.round(total / requests) };
+      }),
+    }),
+  };
+  const unsubscribe = Object.entries(answers).flatMap(([verb, answer]) => {
+    const reply = (message: Incoming): void => {
+      if (message.reply !== undefined) bus.publish(message.reply, encode(answer()));
+    };
+    return [`$SRV.${verb}`, `$SRV.${verb}.${name}`, `$SRV.${verb}.${name}.${agentId}`].map((subject) => bus.subscribe(subject, reply));
+  });
+  return () => {
+    for (const stop of unsubscribe) stop();
+  };
+}
+
+function schemaText(schema: z.ZodType): string {
+  return JSON.stringify(z.toJSONSchema(schema, { unrepresentable: 'any', io: 'input' }));
+}

@@ -1,0 +1,138 @@
+/** Events of the engine, the votes and the model -> log lines with stable names, and metrics. The only file that names log events of the engine. */
+import type { Logger } from 'pino';
+import type { GoalRecord } from '../protocol/goal.ts';
+import { isTerminalGoal } from '../protocol/goal.ts';
+import type { PolicyObserver } from '../adapters/resilience.ts';
+import type { EngineEvents } from './engine/events.ts';
+import { bounded, type Metrics } from './metrics.ts';
+import type { RoundObserver, VoterObserver } from './vote/observer.ts';
+
+/** Distinct capabilities, message types... that get a label of their own. */
+const LABELS_MAX = 100;
+
+function seconds(goal: GoalRecord): number {
+  return isTerminalGoal(goal) ? (Date.parse(goal.finishedAt) - Date.parse(goal.createdAt)) / 1_000 : 0;
+}
+
+export function engineEvents(log: Logger, metrics: Metrics, agentId: string): EngineEvents {
+  const capabilityLabel = bounded(LABELS_MAX);
+  return {
+    goalAccepted(goal) {
+      metrics.goals.inc({ pattern: goal.pattern, status: goal.status });
+      const { goalId, correlationId, pattern } = goal;
+      log.info({ event: 'goal.accepted', goalId, correlationId, pattern, tasks: goal.tasks.total }, 'goal accepted');
+    },
+    goalRejected(goal) {
+      log.warn({ event: 'goal.rejected', ...goal }, 'submission rejected');
+    },
+    goalEnded(goal) {
+      const labels = { pattern: goal.pattern, status: goal.status };
+      metrics.goals.inc(labels);
+      metrics.goalDuration.observe(labels, seconds(goal));
+      const { goalId, correlationId, status, tasks, spent } = goal;
+      log.info({ event: 'goal.ended', goalId, correlationId, status, tasks, spent, ...('error' in goal ? { error: goal.error } : {}) }, 'goal ended');
+    },
+    goalStopping(goalId, status, code, message) {
+      log.warn({ event: 'goal.stopping', goalId, status, code, reason: message }, 'goal is being stopped');
+    },
+    transition(name, outcome, ids) {
+      metrics.transitions.inc({ transition: name, outcome });
+      log.debug({ event: 'transition', transition: name, outcome, ...ids }, 'transition');
+    },
+    taskStarted(task, queuedMs) {
+      const capability = capabilityLabel(task.capability);
+      metrics.taskQueue.observe({ capability }, queuedMs / 1_000);
+      const { goalId, taskId, correlationId } = task;
+      log.debug({ event: 'task.started', goalId, taskId, correlationId, capability: task.capability, queuedMs }, 'task started');
+    },
+    taskEnded(task, durationMs) {
+      const labels = { capability: capabilityLabel(task.capability), status: task.status };
+      metrics.tasks.inc(labels);
+      metrics.taskDuration.observe(labels, durationMs / 1_000);
+      const { goalId, taskId, correlationId, status, attempt, cost } = task;
+      const error = 'error' in task ? { error: task.error } : {};
+      log.debug({ event: 'task.ended', goalId, taskId, correlationId, capability: task.capability, status, attempt, durationMs, cost, ...error }, 'task ended');
+    },
+    taskDropped(task, reason) {
+      const { goalId, taskId, correlationId } = task;
+      log.info({ event: 'task.dropped', goalId, taskId, correlationId, reason }, 'work dropped: it is not ours any more');
+    },
+    attemptFailed(task, code, message, retryInMs) {
+      metrics.retries.inc({ policy: 'task' });
+      const { goalId, taskId, correlationId, attempt } = task;
+      log.warn({ event: 'task.attempt_failed', goalId, taskId, correlationId, attempt, code, reason: message, retryInMs }, 'attempt failed');
+    },
+    deadLetter(origin, code, ids) {
+      metrics.deadLetters.inc({ code });
+      log.warn({ event: 'dead_letter', origin, code, ...ids }, 'dead letter');
+    },
+    sweepRepair(what, ids) {
+      metrics.sweepRepairs.inc();
+      log.warn({ event: 'sweep.repair', what, ...ids }, 'the sweep repaired what no message would have woken');
+    },
+    budgetRefused(limit, goalId, message) {
+      metrics.budgetRefusals.inc({ limit });
+      log.warn({ event: 'budget.refused', goalId, limit, reason: message }, 'budget refused');
+    },
+    spent(kind, usd) {
+      metrics.costUsd.inc({ agent: agentId, kind }, usd);
+    },
+    engineError(where, error, ids) {
+      metrics.engineErrors.inc({ where });
+      log.error({ event: 'engine.error', where, ...ids, err: error }, 'will be repeated');
+    },
+    capabilityMissing(capability, missing) {
+      const label = capabilityLabel(capability);
+      metrics.capabilityMissing.set({ capability: label }, missing ? 1 : 0);
+      if (missing) log.warn({ event: 'capability.missing', capability }, 'ready tasks wait for a capability that no live agent has');
+    },
+  };
+}
+
+export function roundObserver(log: Logger, metrics: Metrics): RoundObserver {
+  return {
+    asked: ({ roundId, correlationId, voters, again }) => log.debug({ event: 'vote.asked', roundId, correlationId, voters, again }, 'voters asked'),
+    counted: ({ roundId, correlationId, ballot }) => log.debug({ event: 'vote.counted', roundId, correlationId, agent: ballot.agent, position: ballot.position }, 'ballot counted'),
+    rejected({ roundId, correlationId, reason, token, detail }) {
+      metrics.ballotsRejected.inc({ reason });
+      log.warn({ event: 'vote.ballot_rejected', roundId, correlationId, reason, agent: token, detail }, 'ballot not counted');
+    },
+    decided({ record, method, outcome, durationMs, created }) {
+      if (created) {
+        metrics.voteRounds.inc({ method, outcome });
+        metrics.voteRoundSeconds.observe({ method }, durationMs / 1_000);
+      }
+      const { roundId, goalId, taskId, correlationId, position } = record;
+      log.info({ event: 'vote.decided', roundId, goalId, taskId, correlationId, outcome, position, ballots: record.ballots.length, durationMs, created }, 'round decided');
+    },
+  };
+}
+
+export function voterObserver(log: Logger, metrics: Metrics): VoterObserver {
+  return {
+    ignored({ reason, roundId, detail }) {
+      metrics.votesIgnored.inc({ reason });
+      if (reason !== 'not_in_roster') log.warn({ event: 'vote.ignored', reason, roundId, detail }, 'vote request not answered');
+    },
+    answered({ roundId, correlationId, ballot, repeated }) {
+      if (!repeated) metrics.ballots.inc({ position: ballot.position === 'approve' || ballot.position === 'reject' || ballot.position === 'abstain' ? ballot.position : 'option' });
+      log.info({ event: 'vote.answered', roundId, correlationId, position: ballot.position, rationale: ballot.rationale, repeated }, 'ballot given');
+    },
+    failed: ({ roundId, correlationId, step, error }) => log.error({ event: 'vote.failed', roundId, correlationId, step, err: error }, 'voting failed'),
+  };
+}
+
+export function policyObserver(log: Logger, metrics: Metrics): PolicyObserver {
+  return {
+    breakerState(name, state) {
+      metrics.breakerState.set({ breaker: name }, state);
+      if (state !== 0) log.warn({ event: 'breaker', breaker: name, state: state === 2 ? 'open' : 'half-open' }, 'breaker');
+    },
+    retry(name, attempt, delayMs) {
+      metrics.retries.inc({ policy: name });
+      log.info({ event: 'retry', policy: name, attempt, delayMs }, 'retry');
+    },
+    timeout: (name) => log.warn({ event: 'timeout', policy: name }, 'timeout'),
+    overloaded: (name) => log.warn({ event: 'overloaded', policy: name }, 'bulkhead is full'),
+  };
+}
