@@ -1,0 +1,240 @@
+/**
+ * Answers vote requests. A voter answers a round once: asked again, it sends the same ballot again. It never publishes anywhere but on the
+ * subject of the round's ballots under its own token, whatever the request says.
+ */
+import type { Bus, Clock, Incoming } from '../../ports.ts';
+import { decode, encode, fit } from '../../protocol/codec.ts';
+import { timestamp } from '../../protocol/ids.ts';
+import type { Subjects } from '../../protocol/subjects.ts';
+import { ABSTAIN, Ballot, VoteRequest } from '../../protocol/vote.ts';
+import { BallotMemory } from './ballot-memory.ts';
+import { cut } from './discussion.ts';
+import type { IgnoredReason, VoterObserver } from './observer.ts';
+
+export type Opinion = Pick<Ballot, 'position' | 'confidence' | 'rationale'>;
+
+export interface VoterDeps {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly subjects: Subjects;
+  readonly observer: VoterObserver;
+  /**
+   * This voter's ballot in a round that it may have answered before it was restarted, e.g. from the log stream. Asked once per round, before
+   * `decide`; an agent whose id is new with every start needs none.
+   */
+  readonly recall?: (roundId: string) => Promise<Ballot | undefined>;
+}
+
+export interface VoterOptions {
+  readonly agentId: string;
+  readonly capabilities: readonly string[];
+  /**
+   * What this voter thinks. The signal aborts at the round's deadline, at this voter's own limit, and at shutdown; a decision that does not
+   * heed it keeps its slot. An error is an abstention whose rationale names the error's `code`.
+   */
+  readonly decide: (request: VoteRequest, signal: AbortSignal) => Promise<Opinion>;
+  /** Decisions at once. */
+  readonly concurrency: number;
+  /** Requests that wait for one of them; one more is not answered (I10). */
+  readonly queueMax: number;
+  /** Rounds whose ballot is remembered, the most recently asked ones. */
+  readonly rememberMax?: number;
+  /** The longest that one decision may take, whatever deadline a proposer gives, ms. */
+  readonly decideMsMax?: number;
+  /** Aborting ends the service at once: nothing more is answered. */
+  readonly signal?: AbortSignal;
+}
+
+export interface VoteService {
+  /** Takes no more requests and forgets those that wait; resolves once the decisions under way have ended. */
+  drain(): Promise<void>;
+}
+
+const REMEMBER_MAX = 1_024;
+const DECIDE_MS_MAX = 600_000;
+const RATIONALE_MAX = 65_536;
+
+interface Job {
+  readonly request: VoteRequest;
+  readonly message: Incoming;
+  readonly deadlineAt: number;
+}
+
+export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService {
+  const { bus, clock, subjects, observer } = deps;
+  const { agentId, decideMsMax = DECIDE_MS_MAX } = options;
+  const memory = new BallotMemory(options.rememberMax ?? REMEMBER_MAX);
+  const queue: Job[] = [];
+  /** Rounds that wait or are being decided. */
+  const underway = new Set<string>();
+  const running = new Map<Promise<void>, AbortController>();
+
+  const ignore = (reason: IgnoredReason, message: Incoming, detail: string, roundId?: string) =>
+    observer.ignored({ reason, message, detail, ...(roundId === undefined ? {} : { roundId }) });
+
+  function receive(message: Incoming): void {
+    const decoded = decode(VoteRequest, message.data);
+    if (!decoded.ok) return ignore('malformed', message, decoded.message);
+    const request = decoded.value;
+    const { roundId, roster } = request;
+    const refuse = (reason: IgnoredReason, detail: string) => ignore(reason, message, detail, roundId);
+
+    if (!roster.includes(agentId)) return refuse('not_in_roster', `${agentId} is not asked`);
+    const reply = subjects.ballots(roundId);
+    if (message.reply !== reply)
+      return refuse('foreign_reply', `expected the reply subject ${reply}, got ${message.reply ?? 'none'}`);
+    const deadlineAt = Date.parse(request.deadline);
+    if (clock.now() >= deadlineAt) return refuse('deadline_passed', `the round ended at ${request.deadline}`);
+
+    const job = { request, message, deadlineAt };
+    const earlier = memory.get(roundId);
+    if (earlier !== undefined) return send(job, earlier, true);
+    if (underway.has(roundId)) return refuse('in_progress', 'it will be answered once');
+    if (queue.length >= options.queueMax && running.size >= options.concurrency) {
+      return refuse(
+        'overloaded',
+        `${running.size} decisions under way and ${queue.length} waiting; give this voter more slots or add voters`,
+      );
+    }
+    underway.add(roundId);
+    queue.push(job);
+    pump();
+  }
+
+  function pump(): void {
+    while (running.size < options.concurrency) {
+      const job = queue.shift();
+      if (job === undefined) return;
+      const controller = new AbortController();
+      const task = answer(job, controller).finally(() => {
+        running.delete(task);
+        underway.delete(job.request.roundId);
+        pump();
+      });
+      running.set(task, controller);
+    }
+  }
+
+  async function answer(job: Job, controller: AbortController): Promise<void> {
+    const { request, message, deadlineAt } = job;
+    const { roundId } = request;
+    const recalled = await recall(job);
+    if (recalled !== undefined) {
+      memory.set(recalled);
+      return send(job, recalled, true);
+    }
+    const leftMs = Math.min(deadlineAt - clock.now(), decideMsMax);
+    // It waited too long for its turn: to think about it now would only cost.
+    if (leftMs <= 0) return ignore('deadline_passed', message, `its turn came only after ${request.deadline}`, roundId);
+    const cancel = clock.after(leftMs, () => controller.abort(new VoteTimeout(leftMs)));
+    const opinion = await think(job, controller.signal).finally(cancel);
+    // The voter that is restarted in time still has its vote; an abstention now would take it away.
+    if (options.signal?.aborted === true)
+      return ignore('stopping', message, 'shut down before it had decided', roundId);
+    if (clock.now() >= deadlineAt)
+      return ignore('deadline_passed', message, `decided only after ${request.deadline}`, roundId);
+    const ballot = ballotOf(request, opinion);
+    memory.set(ballot);
+    send(job, ballot, false);
+  }
+
+  async function recall(job: Job): Promise<Ballot | undefined> {
+    const { roundId, correlationId } = job.request;
+    try {
+      const ballot = await deps.recall?.(roundId);
+      return ballot?.roundId === roundId && ballot.agent === agentId ? ballot : undefined;
+    } catch (error) {
+      // To decide anew is safe: the proposer counts the first ballot of a voter only (I8).
+      observer.failed({ roundId, correlationId, step: 'recall', error });
+      return undefined;
+    }
+  }
+
+  async function think(job: Job, signal: AbortSignal): Promise<Opinion> {
+    const { request } = job;
+    try {
+      signal.throwIfAborted();
+      return await options.decide(request, signal);
+    } catch (error) {
+      const { roundId, correlationId } = request;
+      const cause: unknown = signal.aborted ? signal.reason : error;
+      if (options.signal?.aborted !== true) observer.failed({ roundId, correlationId, step: 'decide', error: cause });
+      // The code only: a message may carry what must not leave this process.
+      return { position: ABSTAIN, rationale: `could not decide: ${codeOf(cause)}` };
+    }
+  }
+
+  function ballotOf(
+    { roundId, options: positions }: VoteRequest,
+    { position, confidence, rationale }: Opinion,
+  ): Ballot {
+    const base = { roundId, agent: agentId, timestamp: timestamp(clock.now()) };
+    if (position !== ABSTAIN && !positions.includes(position)) {
+      return { ...base, position: ABSTAIN, rationale: 'could not decide: position_not_an_option' };
+    }
+    const ballot = fit(Ballot, {
+      ...base,
+      position,
+      ...(confidence === undefined ? {} : { confidence }),
+      ...(typeof rationale === 'string' ? { rationale: cut(rationale, RATIONALE_MAX) } : {}),
+    });
+    return ballot.ok ? ballot.value : { ...base, position: ABSTAIN, rationale: 'could not decide: invalid_ballot' };
+  }
+
+  function send({ request, message }: Job, ballot: Ballot, repeated: boolean): void {
+    const { roundId, correlationId } = request;
+    const traceparent = message.header('traceparent');
+    try {
+      bus.publish(
+        subjects.ballot(roundId, agentId),
+        encode(ballot),
+        traceparent === undefined ? {} : { headers: { traceparent } },
+      );
+    } catch (error) {
+      observer.failed({ roundId, correlationId, step: 'publish', error });
+      return;
+    }
+    observer.answered({ roundId, correlationId, ballot, repeated });
+  }
+
+  const unsubscribes = [...new Set(options.capabilities)].map((capability) =>
+    bus.subscribe(subjects.vote(capability), receive),
+  );
+
+  function stop(): void {
+    for (const unsubscribe of unsubscribes.splice(0)) unsubscribe();
+    for (const { request, message } of queue.splice(0))
+      ignore('stopping', message, 'shut down before its turn', request.roundId);
+  }
+
+  function abort(): void {
+    stop();
+    for (const controller of running.values()) controller.abort(options.signal?.reason);
+  }
+
+  if (options.signal?.aborted === true) abort();
+  else options.signal?.addEventListener('abort', abort, { once: true });
+
+  return {
+    drain: async () => {
+      stop();
+      await Promise.all(running.keys());
+      options.signal?.removeEventListener('abort', abort);
+    },
+  };
+}
+
+/** The time for one decision ran out before its round did. */
+class VoteTimeout extends Error {
+  readonly code = 'vote_timeout';
+  constructor(limitMs: number) {
+    super(`no decision within ${limitMs} ms`);
+  }
+}
+
+const CODE = /^[A-Za-z0-9_.-]{1,64}$/;
+
+function codeOf(error: unknown): string {
+  const code: unknown = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' && CODE.test(code) ? code : 'handler_error';
+}
