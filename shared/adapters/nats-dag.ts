@@ -9,10 +9,12 @@ import { jetstreamManager, AckPolicy, DeliverPolicy, jetstream } from '@nats-io/
 import { nanos, type NatsConnection } from '@nats-io/transport-node';
 import type { CommitOutcome, DagStore, Stored, Write } from '../ports.ts';
 import type { Subjects } from '../protocol/subjects.ts';
+import { requestsOf } from './requests.ts';
+import { paceOf } from './pace.ts';
 import { type PublishAnswer, publishBatch, publishOne } from './publish.ts';
 
 export interface DagOptions {
-  /** Writes in flight up to which a transition goes out by itself. */
+  /** Writes in flight up to which a transition goes out by itself; absent: what is measured to be quicker. */
   readonly plainInFlightMax?: number;
   /** Writes of one batch; the server takes at most 1000. */
   readonly batchMax?: number;
@@ -31,7 +33,6 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
-const PLAIN_IN_FLIGHT_MAX = 24;
 const BATCH_MAX = 500;
 const PATIENCE_MS = 300_000;
 const RETRY_MS = 250;
@@ -40,7 +41,8 @@ const READ_WINDOW = 256;
 const NOT_FOUND = 10037;
 
 export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: DagOptions = {}): DagStore {
-  const plainMax = options.plainInFlightMax ?? PLAIN_IN_FLIGHT_MAX;
+  const pace = paceOf();
+  const plainMax = (): number => options.plainInFlightMax ?? pace.plainMax();
   const batchMax = options.batchMax ?? BATCH_MAX;
   const patienceMs = options.patienceMs ?? PATIENCE_MS;
   const queue: Pending[] = [];
@@ -66,6 +68,7 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
     const [guard, ...rest] = writes;
     if (guard === undefined) throw new WriteRefused('an empty transition');
     plainInFlight += writes.length;
+    pace.plainStarted(writes.length, performance.now());
     try {
       const outcome = await settle(guard, await publishOne(nc, guard));
       if (!outcome.stored) return { status: 'conflict' };
@@ -74,6 +77,7 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
       return { status: 'committed', revisions: [outcome.revision, ...settled.map((each) => (each.stored ? each.revision : undefined))] };
     } finally {
       plainInFlight -= writes.length;
+      pace.plainEnded(writes.length, performance.now());
       pump();
     }
   }
@@ -104,7 +108,9 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
 
   async function group(transitions: readonly Pending[]): Promise<void> {
     const writes = transitions.flatMap((pending) => pending.writes);
+    const startedAt = performance.now();
     const answer = await publishBatch(nc, writes);
+    pace.batched(performance.now() - startedAt);
     if (answer.kind !== 'stored') {
       // One failed guard fails the whole batch, and an unknown outcome is settled write by write: each transition by itself finds out.
       for (const pending of transitions) run(pending);
@@ -117,7 +123,7 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
   function pump(): void {
     if (batchInFlight || queue.length === 0) return;
     const [next] = queue;
-    if (next !== undefined && queue.length === 1 && plainInFlight + next.writes.length <= plainMax) {
+    if (next !== undefined && queue.length === 1 && plainInFlight + next.writes.length <= plainMax()) {
       queue.shift();
       run(next);
       return;
@@ -149,7 +155,7 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
 
   return {
     commit(transition) {
-      if (!batchInFlight && queue.length === 0 && plainInFlight + transition.length <= plainMax) return plain(transition);
+      if (!batchInFlight && queue.length === 0 && plainInFlight + transition.length <= plainMax()) return plain(transition);
       return new Promise((resolve, reject) => {
         queue.push({ writes: transition, resolve, reject });
         pump();
@@ -177,7 +183,7 @@ const decoder = new TextDecoder();
 
 /** The last message of a subject, from the stream's leader. */
 export async function lastOfSubject(nc: NatsConnection, stream: string, subject: string): Promise<Stored | undefined> {
-  const answer = await nc.request(`$JS.API.STREAM.MSG.GET.${stream}`, JSON.stringify({ last_by_subj: subject }), { timeout: 5_000 });
+  const answer = await requestsOf(nc)(`$JS.API.STREAM.MSG.GET.${stream}`, JSON.stringify({ last_by_subj: subject }));
   const body = JSON.parse(decoder.decode(answer.data)) as {
     readonly message?: { readonly seq: number; readonly data?: string; readonly hdrs?: string };
     readonly error?: { readonly err_code?: number; readonly description?: string };

@@ -5,6 +5,7 @@
  */
 import { createInbox, type Msg, nanos, type NatsConnection } from '@nats-io/transport-node';
 import type { Delivery, Pull } from '../ports.ts';
+import { inboxPrefixOf } from './requests.ts';
 
 export interface PullOptions {
   readonly stream: string;
@@ -118,12 +119,6 @@ export function natsPull(nc: NatsConnection, options: PullOptions): Pull {
       await subscription.drain();
     },
   };
-}
-
-function inboxPrefixOf(nc: NatsConnection): string {
-  // `createInbox` of the connection would include the prefix, but it is not part of its public type.
-  const options = (nc as unknown as { options?: { inboxPrefix?: string } }).options;
-  return options?.inboxPrefix ?? '_INBOX';
 }
 
 function isStatus(message: Msg): boolean {

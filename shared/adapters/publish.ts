@@ -1,6 +1,7 @@
 /** Guarded publishes to one stream, singly or as one atomic batch; what the broker's answers mean is decided here and nowhere else. */
-import { headers, type MsgHdrs, type NatsConnection, nuid, PermissionViolationError } from '@nats-io/transport-node';
+import { headers, type MsgHdrs, type NatsConnection, nuid } from '@nats-io/transport-node';
 import type { Write } from '../ports.ts';
+import { requestsOf } from './requests.ts';
 
 /** The answer to a publish, reduced to what a caller can do about it. */
 export type PublishAnswer =
@@ -21,8 +22,6 @@ interface PubAck {
 const CONFLICT_CODES = new Set([10071, 10164]);
 /** JetStream is away for the moment, the stream has no leader, or the batch was abandoned: none says whether the write landed. */
 const UNKNOWN_CODES = new Set([10008, 10009, 10023, 10077, 10167, 10174, 10176, 10199]);
-/** A permission that is missing, a message that is too large, a full stream: repeating cannot help. */
-const REQUEST_TIMEOUT_MS = 5_000;
 
 function guardHeaders(write: Write): MsgHdrs {
   const h = headers();
@@ -44,10 +43,8 @@ function interpret(data: Uint8Array): PublishAnswer {
 
 async function request(nc: NatsConnection, write: Write, hdrs: MsgHdrs): Promise<PublishAnswer> {
   try {
-    const answer = await nc.request(write.subject, write.data, { headers: hdrs, timeout: REQUEST_TIMEOUT_MS });
-    return interpret(answer.data);
+    return interpret((await requestsOf(nc)(write.subject, write.data, hdrs)).data);
   } catch (error) {
-    if (error instanceof PermissionViolationError) return { kind: 'refused', detail: error.message };
     return { kind: 'unknown', detail: error instanceof Error ? error.message : String(error) };
   }
 }

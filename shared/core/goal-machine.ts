@@ -1,7 +1,7 @@
 /**
  * The life of one goal as a total function. The caller writes the next record expecting the revision at which it read this one.
  *
- *   (submission) --accept--> planning | running      planning --materialize--> running
+ *   (submission) --accept--> planning | running      planning --declare--> planning --materialize--> running
  *   planning | running --stop--> the same, `stopping` set: no task starts any more, the first reason stands
  *   planning | running --finish--> completed | failed | cancelled          (terminal, never changes: I5)
  */
@@ -11,6 +11,8 @@ import { timestamp } from '../protocol/ids.ts';
 import type { TaskRecord } from '../protocol/task.ts';
 
 export type GoalEvent =
+  /** How many tasks there will be, before the first of them is written: whoever stops the goal meanwhile knows how many must end. */
+  | { readonly type: 'declare'; readonly total: number }
   | { readonly type: 'materialize'; readonly total: number; readonly sinks: readonly string[]; readonly predicted: number }
   /** Tasks that ended since the last progress; counts may lag while the goal runs. */
   | { readonly type: 'progress'; readonly completed: number; readonly failed: number; readonly cancelled: number; readonly spending: Spending }
@@ -95,6 +97,11 @@ function charged(goal: LiveGoal, spending: Spending, at: number): Pick<GoalRecor
 export function nextGoal(goal: GoalRecord, event: GoalEvent): GoalStep {
   if (isTerminalGoal(goal)) return { ok: false, refusal: 'terminal', message: `goal ${goal.goalId} is ${goal.status} for good` };
   switch (event.type) {
+    case 'declare':
+      if (goal.status === 'running' || goal.stopping !== undefined || goal.tasks.total === event.total) {
+        return { ok: false, refusal: 'unchanged', message: `goal ${goal.goalId} has ${goal.tasks.total} tasks, and ${goal.stopping === undefined ? 'keeps them' : 'is stopping'}` };
+      }
+      return { ok: true, goal: { ...goal, tasks: { ...goal.tasks, total: event.total } } };
     case 'materialize':
       if (goal.status === 'running') return { ok: false, refusal: 'unchanged', message: `goal ${goal.goalId} runs already` };
       return {

@@ -64,7 +64,10 @@ async function live(manifest: Manifest, config: Environment, agentId: string, lo
   if (slots < capabilities.length) throw new ConfigError(`SLOTS: expected at least ${capabilities.length}, one for each capability of this agent, got ${slots}`);
   const prices = readPrices(config);
   const unready = new Set(['broker', 'consumers']);
-  const http = await serveHttp({ host: config.HTTP_HOST, port: config.HTTP_PORT, registry: metrics.registry, unready: () => [...unready] });
+  const http = await serveHttp({ host: config.HTTP_HOST, port: config.HTTP_PORT, registry: metrics.registry, unready: () => [...unready] }).catch((error: unknown) => {
+    const detail = error instanceof Error ? error.message : String(error);
+    throw new ConfigError(`HTTP_PORT, HTTP_HOST: expected a free port (0: any) on an address of this machine, got ${config.HTTP_PORT} on ${config.HTTP_HOST}: ${detail}`);
+  });
   log.info({ event: 'http.listening', port: http.port }, 'http listening');
   const model = modelOf(config, manifest, prices, slots, policyObserver(log, metrics));
 
@@ -96,7 +99,7 @@ async function live(manifest: Manifest, config: Environment, agentId: string, lo
           { agentId, capabilities, decide: voterOf(deps, manifest, { model, ledgers: engine.ledgers, observe }, log), concurrency: slots, queueMax: VOTES_QUEUED_MAX },
         );
   const closeMailbox = mailbox(deps, manifest, metrics, log);
-  const pulling = await startPulling(nc, subjects, engine, capabilities, slots, metrics);
+  const pulling = await startPulling(nc, subjects, config.REPLICAS, engine, capabilities, slots, metrics);
   const closeInfo = serveInfo(deps.bus, { subjects, agentId, startedAt, manifest }, pulling.stats);
   deps.bus.subscribe(`${subjects.inbox(agentId)}.ended`, ({ data }) => {
     const ended = decode(CancelRequest, data);
@@ -214,7 +217,7 @@ interface Pulling {
   idle(): Promise<void>;
 }
 
-async function startPulling(nc: Connection, subjects: Subjects, engine: Engine, capabilities: readonly string[], slots: number, metrics: Metrics): Promise<Pulling> {
+async function startPulling(nc: Connection, subjects: Subjects, replicas: number, engine: Engine, capabilities: readonly string[], slots: number, metrics: Metrics): Promise<Pulling> {
   const working = new Set<Promise<void>>();
   const pulls: Pull[] = [];
   const counts = new Map<string, { requests: number; errors: number; processingMs: number }>();
@@ -237,7 +240,7 @@ async function startPulling(nc: Connection, subjects: Subjects, engine: Engine, 
     queue.request(credit);
   }
 
-  const streams = (): Promise<void> => ensureStreams(nc, subjects, { replicas: 1 });
+  const streams = (): Promise<void> => ensureStreams(nc, subjects, { replicas });
   // Each capability has its share of the slots, so that what is pulled never exceeds what can be worked on.
   const share = Math.floor(slots / Math.max(1, capabilities.length));
   await Promise.all(

@@ -1,4 +1,5 @@
 /** Environment -> frozen configuration. A wrong value is one line that names the variable and what it accepts, and exit code 78 (EX_CONFIG). */
+import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { Id } from '../protocol/ids.ts';
 
@@ -6,10 +7,21 @@ export const EXIT_CONFIG = 78;
 
 const Port = z.coerce.number().int().min(0).max(65_535);
 const Text = z.string().min(1);
+/** Scheme and user are optional; what the client would only fail to look up, for ever, is refused here. */
+const ADDRESS = /^(?:(?:nats|tls):\/\/)?(?:[^\s@/]+@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?$/;
+const Addresses = Text.refine((text) => text.split(',').every((address) => ADDRESS.test(address.trim())));
+
+function isCredentialsFile(path: string): boolean {
+  try {
+    return readFileSync(path, 'utf8').includes('BEGIN NATS USER JWT');
+  } catch {
+    return false;
+  }
+}
 
 const Environment = z.object({
-  NATS_URL: Text.default('nats://127.0.0.1:4222'),
-  NATS_CREDS: Text.optional(),
+  NATS_URL: Addresses.default('nats://127.0.0.1:4222'),
+  NATS_CREDS: Text.refine(isCredentialsFile).optional(),
   NATS_NKEY_SEED: z.string().regex(/^SU[A-Z2-7]{56}$/).optional(),
   MESH: Id.default('mesh'),
   AGENT_ID: Id.optional(),
@@ -28,7 +40,7 @@ export type Environment = z.infer<typeof Environment>;
 
 const ACCEPTS: Readonly<Record<keyof Environment, string>> = {
   NATS_URL: 'one address nats://host:port, or several separated by commas',
-  NATS_CREDS: 'the path of a credentials file',
+  NATS_CREDS: 'the path of a readable credentials file (user JWT and seed)',
   NATS_NKEY_SEED: 'a user seed: SU and 56 characters A-Z 2-7',
   MESH: '1 to 64 characters of A-Z a-z 0-9 _ -',
   AGENT_ID: '1 to 64 characters of A-Z a-z 0-9 _ -',
@@ -55,7 +67,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, re
   const parsed = Environment.safeParse(set);
   if (parsed.success) return Object.freeze(parsed.data);
   const name = String(parsed.error.issues[0]?.path[0] ?? '') as keyof Environment;
-  // A seed or a key is never echoed.
-  const secret = name === 'NATS_NKEY_SEED' || name === 'OPENAI_API_KEY';
+  // A seed, a key, or an address that may hold a password is never echoed.
+  const secret = name === 'NATS_NKEY_SEED' || name === 'OPENAI_API_KEY' || (name === 'NATS_URL' && set[name]?.includes('@') === true);
   throw new ConfigError(`${name}: expected ${ACCEPTS[name] ?? 'another value'}, got ${secret ? 'something else' : JSON.stringify(set[name])}`);
 }

@@ -9,7 +9,7 @@ import { type Ask, HandlerError, type TaskContext } from './context.ts';
 import type { RunHandler } from './engine/attempt.ts';
 import type { Deps } from './engine/deps.ts';
 import { readGoal } from './engine/records.ts';
-import { BlobMissing, resolved } from './engine/values.ts';
+import { BlobUnusable, resolved } from './engine/values.ts';
 import type { Manifest } from './manifest.ts';
 
 const NO_LIMITS = {};
@@ -70,7 +70,7 @@ async function guarded<T>(run: () => Promise<T>): Promise<T> {
     return await run();
   } catch (error) {
     if (error instanceof HandlerError) throw error;
-    if (error instanceof BlobMissing) throw new HandlerError('blob_missing', error.message);
+    if (error instanceof BlobUnusable) throw new HandlerError(error.code, error.message);
     throw new HandlerError('handler_error', error instanceof Error ? `${error.name}: ${error.message}` : String(error));
   }
 }

@@ -12,7 +12,7 @@ import type { Closing } from './closing.ts';
 import type { Memory } from './memory.ts';
 import type { Reviewed } from './review.ts';
 import type { readyMarks } from './items.ts';
-import { inlineOrBlob, resolved } from './values.ts';
+import { BlobUnusable, inlineOrBlob, resolved } from './values.ts';
 
 /** Why work was thrown away without a record of its own. */
 export class Dropped extends Error {}
@@ -77,6 +77,10 @@ export function attemptsOf(parts: Parts): Attempts {
 
     const cancelTimers: (() => void)[] = [];
     const after = (ms: number, run: () => void): void => void cancelTimers.push(deps.clock.after(ms, run));
+
+    const stopTimers = (): void => {
+      for (const cancel of cancelTimers) cancel();
+    };
 
     async function run(): Promise<void> {
       if (claimFirst || task.vote !== undefined) await claim.ensure();
@@ -146,6 +150,7 @@ export function attemptsOf(parts: Parts): Attempts {
     }
 
     async function complete(result: unknown, ahead: Ahead): Promise<void> {
+      stopTimers();
       committing = true;
       const at = deps.clock.now();
       let released: ReturnType<Propagation['together']>['released'] = [];
@@ -198,6 +203,8 @@ export function attemptsOf(parts: Parts): Attempts {
       } catch (error) {
         if (error instanceof Ended) return await end(error.task, new Set());
         if (error instanceof HandlerError) return await fail(error);
+        // Whoever submitted the goal named it: a redelivery would not find it either, for as long as the goal lives (I10).
+        if (error instanceof BlobUnusable) return await fail(new HandlerError(error.code, error.message));
         if (error instanceof Dropped) {
           deps.events.taskDropped(task, error.message);
           // Given back at once on shutdown; otherwise it belongs to somebody else.
@@ -206,7 +213,7 @@ export function attemptsOf(parts: Parts): Attempts {
         }
         throw error;
       } finally {
-        for (const cancel of cancelTimers) cancel();
+        stopTimers();
       }
     }
 

@@ -45,6 +45,15 @@ export function claimOf(deps: Deps, found: Versioned<TaskRecord>, by: Claimant, 
   let standing = found;
   let claiming: Promise<void> | undefined;
   let claimed = false;
+  let ended = false;
+  /** Writes of one holder follow each other: two on one revision would fence each other off. */
+  let tail: Promise<unknown> = Promise.resolve();
+
+  function inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const turn = tail.then(run, run);
+    tail = turn.catch(() => undefined);
+    return turn;
+  }
 
   async function attempt(event: TaskEvent, along: (task: TaskRecord) => readonly Write[]): Promise<Written> {
     for (let tries = 0; ; tries += 1) {
@@ -71,19 +80,21 @@ export function claimOf(deps: Deps, found: Versioned<TaskRecord>, by: Claimant, 
     current: () => standing.record,
     isClaimed: () => claimed,
     ensure() {
-      claiming ??= attempt({ type: 'claim', by, redelivered }, () => []).then(({ task }) => {
+      claiming ??= inTurn(async () => {
+        if (claimed || ended) return;
+        const { task } = await attempt({ type: 'claim', by, redelivered }, () => []);
         if (task.status !== 'in_progress') throw new ClaimLost('done', task);
         claimed = true;
       });
       return claiming;
     },
-    async write(event, along = () => []) {
-      // A claim under way must end before anything is written on its revision.
-      if (claiming !== undefined) await claiming;
-      const written = await attempt(event, along);
-      if (written.task.status === 'in_progress') claimed = true;
-      return written;
-    },
+    write: (event, along = () => []) =>
+      inTurn(async () => {
+        const written = await attempt(event, along);
+        if (written.task.status === 'in_progress') claimed = true;
+        else ended = true;
+        return written;
+      }),
     async stillOurs() {
       const now = await readTask(deps, goalId, taskId);
       if (now === undefined) return false;

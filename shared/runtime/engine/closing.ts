@@ -61,7 +61,7 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers): Closing
       const tasks = new Map(await scanTasks(deps, goal.goalId));
       const live = [...tasks.values()].filter((task) => !isTerminalTask(task.record)).map((task) => task.record.taskId);
       for (const [taskId, task] of await readTasks(deps, goal.goalId, live)) tasks.set(taskId, task);
-      if (goal.status === 'planning' || tasks.size >= goal.tasks.total || scans === SCANS_MAX) return tasks;
+      if (tasks.size >= goal.tasks.total || scans === SCANS_MAX) return tasks;
       await new Promise<void>((resolve) => deps.clock.after(SCAN_AGAIN_MS, resolve));
     }
   }
@@ -70,7 +70,7 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers): Closing
     if (isTerminalGoal(goal.record)) return true;
     const records = [...tasks.values()].map((task) => task.record);
     const counts = countTasks(records);
-    const total = goal.record.status === 'planning' ? records.length : goal.record.tasks.total;
+    const { total } = goal.record.tasks;
     if (counts.completed + counts.failed + counts.cancelled < total) return false;
     const completed = new Map(records.flatMap((task) => (task.status === 'completed' ? [[task.taskId, task.result] as const] : [])));
     const ended = records.filter((task) => task.status === 'failed').sort((a, b) => a.finishedAt.localeCompare(b.finishedAt));

@@ -55,7 +55,7 @@ export function engineOf(deps: Deps, options: EngineOptions): Engine {
   const materializer = materializerOf(deps, closing, options.estimateOf);
   const propagation = propagationOf({ deps, memory, joins, closing, marks, materializer });
   const sweep = sweepOf(deps, closing, propagation);
-  const intake = intakeOf(deps, materializer, closing, sweep);
+  const intake = intakeOf({ deps, memory, materializer, closing, sweep });
   const cancels = cancelsOf(deps, closing);
   const attempts = attemptsOf({
     deps,
@@ -84,6 +84,7 @@ export function engineOf(deps: Deps, options: EngineOptions): Engine {
     recheck: (goalId) => worker.recheck(goalId),
     renewLeases: () => worker.tick(),
     async tick() {
+      intake.tick();
       const failed = (await Promise.allSettled([marks.tick(), progress.tick()])).find((result) => result.status === 'rejected');
       if (failed !== undefined) deps.events.engineError('tick', failed.reason, {});
     },

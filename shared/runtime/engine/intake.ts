@@ -13,7 +13,8 @@ import type { Closing } from './closing.ts';
 import type { Deps } from './deps.ts';
 import { itemWrite } from './items.ts';
 import { factsOf, type Materializer } from './materialize.ts';
-import { goalWrite, readGoal, taskWrite, type Versioned } from './records.ts';
+import type { Memory } from './memory.ts';
+import { goalWrite, readGoal, readTasks, taskWrite, type Versioned } from './records.ts';
 import type { Sweep } from './sweep.ts';
 
 export interface Intake {
@@ -22,6 +23,16 @@ export interface Intake {
   /** The goal ended: its receipt, if it is held here, is acknowledged. */
   ended(goalId: string): void;
   held(): number;
+  /** Lets go of receipts that were held too long; several times a second. */
+  tick(): void;
+}
+
+interface Parts {
+  readonly deps: Deps;
+  readonly memory: Memory;
+  readonly materializer: Materializer;
+  readonly closing: Closing;
+  readonly sweep: Sweep;
 }
 
 /** Graphs up to this size are born in one transition; larger ones are `planning` until the last chunk. */
@@ -30,15 +41,24 @@ const CREATE = 0;
 const RETRY_MS = 1_000;
 /** Just above the time after which a receipt comes round. */
 const SOON_MS = 12_000;
+/** The word that a goal ended may be lost, and a receipt that came round is in other hands: nobody waits longer to be told (I11). */
+const HELD_MS_MAX = 60_000;
 const COMPLETE_BIRTH_UNTIL = 3;
 /** Every third time round the whole graph is looked at. */
 const DEEP_EVERY = 3;
 
-export function intakeOf(deps: Deps, materializer: Materializer, closing: Closing, sweep: Sweep): Intake {
-  const receipts = new Map<string, Delivery>();
+export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts): Intake {
+  /** Goals whose records are being written: a quick goal may end before this agent hears that its write stands. */
+  const accepting = new Map<string, { ended: boolean }>();
+  /** In the order in which they were taken. */
+  const receipts = new Map<string, { readonly delivery: Delivery; readonly since: number }>();
 
-  function hold(goalId: string, delivery: Delivery, deadline: string): void {
-    receipts.set(goalId, delivery);
+  function hold(goalId: string, acceptedBy: string, delivery: Delivery, deadline: string): void {
+    // Only the agent that accepted the goal hears of its end; whoever else has the receipt leaves it to its lease.
+    if (acceptedBy === deps.agentId) {
+      receipts.delete(goalId);
+      receipts.set(goalId, { delivery, since: deps.clock.now() });
+    }
     const left = Date.parse(deadline) - deps.clock.now();
     // A deadline that comes before the receipt comes round again needs a timer of its own; if this agent dies, the receipt is in time enough.
     if (left < SOON_MS) deps.clock.after(Math.max(0, left), () => void sweep.check(goalId, false).catch((error: unknown) => deps.events.engineError('deadline', error, { goalId })));
@@ -78,53 +98,91 @@ export function intakeOf(deps: Deps, materializer: Materializer, closing: Closin
       predicted: atOnce ? materializer.predict(tasks) : 0,
     };
     const goal = newGoal(submission, birth, explicit && atOnce ? 'running' : 'planning');
-    const graph = atOnce ? birthWrites(firstRecords(tasks, factsOf(goal))) : [];
-    const outcome = await deps.store.commit([goalWrite(deps, goal, CREATE), ...graph]);
+    const records = atOnce ? birthOrder(firstRecords(tasks, factsOf(goal))) : [];
+    const writing = { ended: false };
+    accepting.set(goalId, writing);
+    const outcome = await deps.store.commit([goalWrite(deps, goal, CREATE), ...birthWrites(records)]).finally(() => {
+      if (accepting.get(goalId) === writing) accepting.delete(goalId);
+    });
     deps.events.transition('goal.accept', outcome.status, { goalId, correlationId: goal.correlationId });
     if (outcome.status === 'conflict') return again(delivery, accepted);
     deps.events.goalAccepted(goal);
-    hold(goalId, delivery, goal.deadline);
+    if (writing.ended) return delivery.ack();
+    hold(goalId, goal.acceptedBy, delivery, goal.deadline);
+    if (atOnce) bear(goal, records, outcome.revisions);
     if (!atOnce) await materializer.run({ record: goal, revision: outcome.revisions[0] ?? 0 }, tasks, 0);
   }
 
-  /** What can start first comes first: it is worked on while the rest is being written. */
-  function birthWrites(records: readonly TaskRecord[]): Write[] {
-    const roots = records.filter((task) => task.status === 'ready');
-    const others = records.filter((task) => task.status !== 'ready');
-    return [...roots.map((task) => taskWrite(deps, task, CREATE)), ...roots.map((task) => itemWrite(deps, task)), ...others.map((task) => taskWrite(deps, task, CREATE))];
+  /** What can start first comes first, with its items: it is worked on while the rest is being written. */
+  function birthWrites(ordered: readonly TaskRecord[]): Write[] {
+    const roots = ordered.filter((task) => task.status === 'ready');
+    const write = (task: TaskRecord): Write => taskWrite(deps, task, CREATE);
+    return [...roots.map(write), ...roots.map((task) => itemWrite(deps, task)), ...ordered.slice(roots.length).map(write)];
+  }
+
+  /** Remembers what was written, so that this process need not read it again. */
+  function bear(goal: LiveGoal, ordered: readonly TaskRecord[], revisions: readonly (number | undefined)[]): void {
+    const roots = ordered.filter((task) => task.status === 'ready').length;
+    const tasks = ordered.flatMap((record, index) => {
+      const revision = revisions[index < roots ? 1 + index : 1 + index + roots];
+      return revision === undefined ? [] : [{ record, revision }];
+    });
+    memory.bear({ record: goal, revision: revisions[0] ?? 0 }, tasks);
   }
 
   /** The goal exists: this receipt came round, or the id was used before. */
   async function again(delivery: Delivery, accepted: Accepted): Promise<void> {
     const goal = await readGoal(deps, accepted.goalId);
     if (goal === undefined) return delivery.retry(RETRY_MS);
-    if (isTerminalGoal(goal.record) || goal.record.receipt !== delivery.sequence) return delivery.ack();
+    if (isTerminalGoal(goal.record)) return over(delivery, goal.record);
+    if (goal.record.receipt !== delivery.sequence) return delivery.ack();
     await resume(goal, goal.record, delivery, accepted);
     const after = await readGoal(deps, accepted.goalId);
-    if (after !== undefined && isTerminalGoal(after.record)) return delivery.ack();
-    hold(accepted.goalId, delivery, goal.record.deadline);
+    if (after !== undefined && isTerminalGoal(after.record)) return over(delivery, after.record);
+    hold(accepted.goalId, goal.record.acceptedBy, delivery, goal.record.deadline);
+  }
+
+  function over(delivery: Delivery, goal: GoalRecord): void {
+    delivery.ack();
+    // Whoever accepted it missed the first word of its end.
+    if ('receipt' in goal && goal.receipt === delivery.sequence) closing.announce(goal);
   }
 
   async function resume(goal: Versioned<GoalRecord>, record: LiveGoal, delivery: Delivery, accepted: Accepted): Promise<void> {
-    if (record.stopping !== undefined) return closing.resume(record.goalId);
-    // Whoever accepted it may have died between the goal's record and its tasks: creating them again writes only what is missing.
-    const records = firstRecords(accepted.tasks, factsOf(record));
+    const { stopping } = record;
     if (accepted.explicit && record.status === 'planning') return materializer.run(goal, accepted.tasks, 0);
-    if (delivery.deliveries <= COMPLETE_BIRTH_UNTIL && accepted.tasks.length <= AT_ONCE_MAX) await completeBirth(records);
-    await sweep.check(record.goalId, delivery.deliveries % DEEP_EVERY === 0);
+    const deep = delivery.deliveries % DEEP_EVERY === 0;
+    const due = deep || stopping !== undefined || delivery.deliveries <= COMPLETE_BIRTH_UNTIL;
+    // Also for a goal that stops: it ends when all of its tasks are terminal, so all of them must exist (I5).
+    if (due && accepted.tasks.length <= AT_ONCE_MAX) await completeBirth(record, firstRecords(accepted.tasks, factsOf(record)));
+    if (stopping !== undefined) return closing.resume(record.goalId);
+    await sweep.check(record.goalId, deep);
   }
 
-  async function completeBirth(records: readonly TaskRecord[]): Promise<void> {
-    const outcomes = await Promise.all(records.map((task) => deps.store.commit([taskWrite(deps, task, CREATE)])));
-    const born = records.filter((task, index) => task.status === 'ready' && outcomes[index]?.status === 'committed');
+  /** Whoever accepted it may have died between the goal's record and its tasks: what is missing is created. */
+  async function completeBirth(goal: LiveGoal, records: readonly TaskRecord[]): Promise<void> {
+    const ids = records.map((task) => task.taskId);
+    const written = await readTasks(deps, goal.goalId, ids);
+    const missing = records.filter((task) => !written.has(task.taskId));
+    const outcomes = await Promise.all(missing.map((task) => deps.store.commit([taskWrite(deps, task, CREATE)])));
+    const born = missing.filter((task, index) => task.status === 'ready' && outcomes[index]?.status === 'committed');
     if (born.length > 0) await deps.store.commit(born.map((task) => itemWrite(deps, task)));
   }
 
   return {
     held: () => receipts.size,
     ended(goalId) {
-      receipts.get(goalId)?.ack();
+      const writing = accepting.get(goalId);
+      if (writing !== undefined) writing.ended = true;
+      receipts.get(goalId)?.delivery.ack();
       receipts.delete(goalId);
+    },
+    tick() {
+      const now = deps.clock.now();
+      for (const [goalId, { since }] of receipts) {
+        if (now - since <= HELD_MS_MAX) return;
+        receipts.delete(goalId);
+      }
     },
     async take(delivery) {
       const submission = readSubmission(delivery.data, delivery.sequence, deps.subjects.capabilityOfShorthand(delivery.subject));
@@ -143,4 +201,8 @@ export function intakeOf(deps: Deps, materializer: Materializer, closing: Closin
     const goal = await readGoal(deps, accepted.goalId);
     await (goal === undefined ? accept(delivery, accepted) : again(delivery, accepted));
   }
+}
+
+function birthOrder(records: readonly TaskRecord[]): readonly TaskRecord[] {
+  return [...records.filter((task) => task.status === 'ready'), ...records.filter((task) => task.status !== 'ready')];
 }

@@ -15,10 +15,11 @@ const SCAN_FROM = 200;
 
 export interface Joins {
   /**
-   * True when every one of `dependencies` is completed, by the leader's word (I2). `name` identifies the join within the goal.
-   * Looks at one join are coalesced: a look that was asked for while another ran is done once more after it.
+   * Runs `release` when every one of `dependencies` is completed, by the leader's word (I2). `name` identifies the join within the goal.
+   * Looks at one join are coalesced: a look that was asked for while another ran is done once more after it. A process releases a join once;
+   * if the release fails, the next look does it. Resolves to whether the join is complete.
    */
-  look(goalId: string, name: string, dependencies: readonly string[]): Promise<boolean>;
+  whenComplete(goalId: string, name: string, dependencies: readonly string[], release: () => Promise<void>): Promise<boolean>;
 }
 
 export function joinsOf(deps: Deps, memory: Memory): Joins {
@@ -56,18 +57,33 @@ export function joinsOf(deps: Deps, memory: Memory): Joins {
     return false;
   }
 
+  function look(goalId: string, name: string, dependencies: readonly string[]): Promise<boolean> {
+    const key = `${goalId}.${name}`;
+    const running = looking.get(key);
+    if (running !== undefined) {
+      // What this caller committed may have come too late for the look under way.
+      running.again ??= running.current.catch(() => false).then(() => look(goalId, name, dependencies));
+      return running.again;
+    }
+    const current = lookOnce(goalId, name, dependencies).finally(() => looking.delete(key));
+    looking.set(key, { current, again: undefined });
+    return current;
+  }
+
   return {
-    look(goalId, name, dependencies) {
-      const key = `${goalId}.${name}`;
-      const running = looking.get(key);
-      if (running !== undefined) {
-        // What this caller committed may have come too late for the look under way.
-        running.again ??= running.current.catch(() => false).then(() => this.look(goalId, name, dependencies));
-        return running.again;
+    async whenComplete(goalId, name, dependencies, release) {
+      if (memory.of(goalId).released.has(name)) return true;
+      if (!(await look(goalId, name, dependencies))) return false;
+      const { released } = memory.of(goalId);
+      if (released.has(name)) return true;
+      released.add(name);
+      try {
+        await release();
+      } catch (error) {
+        released.delete(name);
+        throw error;
       }
-      const current = lookOnce(goalId, name, dependencies).finally(() => looking.delete(key));
-      looking.set(key, { current, again: undefined });
-      return current;
+      return true;
     },
   };
 }

@@ -1,5 +1,6 @@
 /**
- * A goal's graph becomes records, then the goal `running`, then work items; in that order, in chunks below the batch limit. Everything is created with
+ * The number of a goal's tasks stands in its record before the first of them is written; then the graph becomes records, then the goal `running`, then
+ * work items; in that order, in chunks below the batch limit. Everything is created with
  * "must not exist", so whoever repeats it after a crash writes only what is missing, and there is never a second plan.
  */
 import { firstRecords, graphOfPlan } from '../../core/intake.ts';
@@ -12,7 +13,7 @@ import type { CompletedTask, TaskRecord } from '../../protocol/task.ts';
 import type { Closing } from './closing.ts';
 import type { Deps } from './deps.ts';
 import { itemWrite } from './items.ts';
-import { goalWrite, readGoal, taskWrite, type Versioned } from './records.ts';
+import { goalWrite, moveGoal, readGoal, taskWrite, type Versioned } from './records.ts';
 import { resolved } from './values.ts';
 
 const CHUNK = 250;
@@ -61,10 +62,20 @@ export function materializerOf(deps: Deps, closing: Closing, estimateOf: (capabi
   }
 
   async function run(goal: Versioned<GoalRecord>, tasks: readonly TaskSpec[], extra: number): Promise<void> {
-    if (isTerminalGoal(goal.record)) return;
-    const records = firstRecords(tasks, factsOf(goal.record));
+    const standing = await declared(goal, tasks.length + extra);
+    if (standing === undefined || isTerminalGoal(standing.record)) return;
+    const { goalId, stopping, tasks: counts } = standing.record;
+    // Stopped before a single one of these tasks was promised: they never come to be.
+    if (stopping !== undefined && counts.total !== tasks.length + extra) return closing.resume(goalId);
+    const records = firstRecords(tasks, factsOf(standing.record));
     await create(records);
-    await start(goal, records, tasks, extra);
+    await start(standing, records, tasks, extra);
+  }
+
+  async function declared(goal: Versioned<GoalRecord>, total: number): Promise<Versioned<GoalRecord> | undefined> {
+    const { goalId } = goal.record;
+    const moved = await moveGoal(deps, goalId, () => ({ type: 'declare', total }), goal);
+    return moved.ok ? moved : readGoal(deps, goalId);
   }
 
   return {

@@ -2,7 +2,9 @@
  * What one process remembers of the goals it works on. Only facts that never change are kept (a completed task stays completed, a graph keeps its
  * edges), so a stale memory can cost a read, never a wrong decision. Bounded by goals and by bytes of results.
  */
+import type { GoalRecord } from '../../protocol/goal.ts';
 import type { TaskRecord } from '../../protocol/task.ts';
+import type { Versioned } from './records.ts';
 
 const GOALS_MAX = 4_000;
 const RESULT_BYTES_MAX = 48 * 1024 * 1024;
@@ -15,6 +17,11 @@ export interface GoalMemory {
   readonly results: Map<string, unknown>;
   /** Dependencies of tasks that wait for several. */
   readonly joins: Map<string, readonly string[]>;
+  /** Joins (and the goal's end) that this process saw complete: it releases each once. */
+  readonly released: Set<string>;
+  /** Records as this process itself wrote them when the goal was born: a guess at what stands, right until somebody moves them. */
+  readonly born: Map<string, Versioned<TaskRecord>>;
+  goal: Versioned<GoalRecord> | undefined;
   /** A dependency that was not completed when a join was last looked at. */
   readonly blockedOn: Map<string, string>;
   bytes: number;
@@ -23,6 +30,8 @@ export interface GoalMemory {
 export interface Memory {
   of(goalId: string): GoalMemory;
   remember(task: TaskRecord): void;
+  /** The records of a goal that this process accepted, and the revisions under which they were written. */
+  bear(goal: Versioned<GoalRecord>, tasks: readonly Versioned<TaskRecord>[]): void;
   forget(goalId: string): void;
 }
 
@@ -38,7 +47,7 @@ export function memoryOf(): Memory {
   function of(goalId: string): GoalMemory {
     const known = goals.get(goalId);
     if (known !== undefined) return known;
-    const fresh = { completed: new Set<string>(), results: new Map(), joins: new Map(), blockedOn: new Map(), bytes: 0 };
+    const fresh: GoalMemory = { completed: new Set<string>(), results: new Map(), joins: new Map(), blockedOn: new Map(), released: new Set<string>(), born: new Map(), goal: undefined, bytes: 0 };
     goals.set(goalId, fresh);
     const [oldest] = goals.keys();
     if (goals.size > GOALS_MAX && oldest !== undefined) drop(oldest);
@@ -57,6 +66,11 @@ export function memoryOf(): Memory {
       memory.results.set(task.taskId, task.result);
       memory.bytes += size;
       bytes += size;
+    },
+    bear(goal, tasks) {
+      const memory = of(goal.record.goalId);
+      memory.goal = goal;
+      for (const task of tasks) memory.born.set(task.record.taskId, task);
     },
     forget: drop,
   };

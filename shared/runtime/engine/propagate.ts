@@ -16,6 +16,11 @@ import type { Materializer } from './materialize.ts';
 import type { Memory } from './memory.ts';
 import { goalWrite, moveTask, readGoal, readTask, readTasks, scanTasks, type Versioned } from './records.ts';
 
+function guess(taskId: string, born: ReadonlyMap<string, Versioned<TaskRecord>>): [string, Versioned<TaskRecord>][] {
+  const task = born.get(taskId);
+  return task === undefined ? [] : [[taskId, task]];
+}
+
 /** Read ahead while the task runs, so that its end needs no further read. */
 export interface Ahead {
   readonly dependents: ReadonlyMap<string, Versioned<TaskRecord>>;
@@ -61,9 +66,16 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
     return Object.fromEntries(dependencies.map((taskId) => [taskId, results.get(taskId)]));
   }
 
-  async function dependentsOf(task: EndedTask, ahead: Ahead | undefined): Promise<ReadonlyMap<string, Versioned<TaskRecord>>> {
+  /** Tasks that wait for several, whose edges this process knows: their (long) records need not be read again by each of their dependencies. */
+  function learn(found: ReadonlyMap<string, Versioned<TaskRecord>>): void {
+    for (const { record } of found.values()) {
+      if (record.dependencies.length > 1) memory.of(record.goalId).joins.set(record.taskId, record.dependencies);
+    }
+  }
+
+  async function dependentsOf(task: EndedTask, taskIds: readonly string[], ahead: Ahead | undefined): Promise<ReadonlyMap<string, Versioned<TaskRecord>>> {
     const known = new Map(ahead?.dependents ?? []);
-    const missing = task.dependents.filter((taskId) => !known.has(taskId));
+    const missing = taskIds.filter((taskId) => !known.has(taskId));
     const scanned = missing.length > AHEAD_MAX * 4 ? await scanTasks(deps, task.goalId) : new Map<string, Versioned<TaskRecord>>();
     for (const taskId of missing) {
       const found = scanned.get(taskId);
@@ -71,9 +83,10 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
     }
     const unread = missing.filter((taskId) => !known.has(taskId));
     for (const [taskId, found] of await readTasks(deps, task.goalId, unread)) known.set(taskId, found);
-    const absent = task.dependents.find((taskId) => !known.has(taskId));
+    const absent = taskIds.find((taskId) => !known.has(taskId));
     // The graph is written before its items, except when the agent that wrote it died half-way; its receipt comes round and completes it.
     if (absent !== undefined) throw new Error(`task ${absent} of goal ${task.goalId} is not written yet`);
+    learn(known);
     return known;
   }
 
@@ -94,16 +107,22 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
     memory.remember(task);
     if (task.taskId === PLAN_TASK && task.dependencies.length === 0) {
       const goal = await readGoal(deps, task.goalId);
-      if (goal !== undefined && goal.record.status === 'planning') return materializer.fromPlan(goal, task);
+      // Running, and nobody read ahead: whoever materialized the plan died before the last item was out.
+      const resumed = goal?.record.status === 'running' && ahead === undefined;
+      if (goal !== undefined && (goal.record.status === 'planning' || resumed)) return materializer.fromPlan(goal, task);
     }
     if (task.dependents.length === 0) return done.has(GOAL_ENDED) ? undefined : endIfLast(task.goalId);
     const open = task.dependents.filter((taskId) => !done.has(taskId));
     if (open.length === 0) return undefined;
-    const dependents = await dependentsOf(task, ahead);
+    const { joins: edges } = memory.of(task.goalId);
+    const waiting = open.filter((taskId) => edges.has(taskId) && ahead?.dependents.has(taskId) !== true);
+    const unknown = open.filter((taskId) => !waiting.includes(taskId));
+    await Promise.all(waiting.map((taskId) => releaseJoin(task, taskId, edges.get(taskId) ?? [])));
+    const dependents = await dependentsOf(task, unknown, ahead);
     const alone: Versioned<TaskRecord>[] = [];
     let dropped = false;
     await Promise.all(
-      open.map(async (taskId) => {
+      unknown.map(async (taskId) => {
         const dependent = dependents.get(taskId);
         if (dependent === undefined) return;
         const { status, dependencies } = dependent.record;
@@ -111,7 +130,7 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
         if (status !== 'pending') return;
         if (dependencies.length === 1) alone.push(dependent);
         // I2: a task that waits for several is released only when the leader says that each of them is completed.
-        else if (await joins.look(task.goalId, taskId, dependencies)) await release([dependent]);
+        else await joins.whenComplete(task.goalId, taskId, dependencies, () => release([dependent]));
       }),
     );
     await release(alone);
@@ -119,13 +138,23 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
     if (dropped) await closing.finishIfSettled(task.goalId);
   }
 
+  /** A task that waits for several and whose edges are known: its record is read only when it may start. */
+  async function releaseJoin(task: CompletedTask, taskId: string, dependencies: readonly string[]): Promise<void> {
+    await joins.whenComplete(task.goalId, taskId, dependencies, async () => {
+      const join = await readTask(deps, task.goalId, taskId);
+      if (join?.record.status === 'pending') await release([join]);
+      else if (join?.record.status === 'cancelled') await closing.finishIfSettled(task.goalId);
+    });
+  }
+
   async function endIfLast(goalId: string): Promise<void> {
     const goal = await readGoal(deps, goalId);
     if (goal === undefined || goal.record.status === 'rejected') return;
     if (isTerminalGoal(goal.record)) return closing.announce(goal.record);
-    if (goal.record.stopping !== undefined) return;
-    if (await joins.look(goalId, GOAL_ENDED, goal.record.sinks)) return closing.finishCompleted(goal);
-    if (goal.record.onTaskFailure === 'continue') await closing.finishIfSettled(goalId);
+    // While it is planned its sinks are not yet those of the plan.
+    if (goal.record.stopping !== undefined || goal.record.status === 'planning') return;
+    const complete = await joins.whenComplete(goalId, GOAL_ENDED, goal.record.sinks, () => closing.finishCompleted(goal));
+    if (!complete && goal.record.onTaskFailure === 'continue') await closing.finishIfSettled(goalId);
   }
 
   async function deadLetter(failed: Extract<EndedTask, { status: 'failed' }>): Promise<void> {
@@ -137,6 +166,23 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
     deps.events.deadLetter('tasks', error.code, { goalId, taskId });
   }
 
+  /** Everything that waits for this task, directly or not. A scan may lag: what it lacks is read, for edges that are missed would wait for ever (I5). */
+  async function allDependents(task: EndedTask): Promise<readonly string[]> {
+    const edges = new Map([[task.taskId, task.dependents]]);
+    const add = (tasks: Iterable<Versioned<TaskRecord>>): void => {
+      for (const { record } of tasks) edges.set(record.taskId, record.dependents);
+    };
+    if (task.dependents.length > 0) add((await scanTasks(deps, task.goalId)).values());
+    for (;;) {
+      const lost = unreachableAfter(task.taskId, (taskId) => edges.get(taskId) ?? []);
+      const unseen = lost.filter((taskId) => !edges.has(taskId));
+      if (unseen.length === 0) return lost;
+      const read = await readTasks(deps, task.goalId, unseen);
+      if (read.size < unseen.length) throw new Error(`tasks of goal ${task.goalId} are not written yet`);
+      add(read.values());
+    }
+  }
+
   async function onFailed(task: Extract<EndedTask, { status: 'failed' }>): Promise<void> {
     await deadLetter(task);
     const goal = await readGoal(deps, task.goalId);
@@ -145,9 +191,7 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
     if (goal.record.onTaskFailure === 'fail' || goal.record.status === 'planning' || error.code === 'budget_exceeded') {
       return closing.stop(task.goalId, 'failed', error);
     }
-    const tasks = new Map(await scanTasks(deps, task.goalId));
-    const lost = unreachableAfter(task.taskId, (taskId) => tasks.get(taskId)?.record.dependents ?? []);
-    for (const taskId of lost) {
+    for (const taskId of await allDependents(task)) {
       const standing = await readTask(deps, task.goalId, taskId);
       const why = { code: 'dependency_failed', message: `task ${task.taskId}, on which it depends, failed` };
       if (standing !== undefined) await moveTask(deps, standing, { type: 'cancel', error: why, at: deps.clock.now() });
@@ -157,14 +201,19 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
 
   return {
     async readAhead(task) {
-      const few = task.dependents.length <= AHEAD_MAX;
+      const { joins: edges, born, goal: bornGoal } = memory.of(task.goalId);
+      const unknown = task.dependents.filter((taskId) => !edges.has(taskId));
+      const remembered = unknown.every((taskId) => born.has(taskId));
+      const few = unknown.length <= AHEAD_MAX;
       const sink = task.dependents.length === 0;
       const [dependents, goal, ledger] = await Promise.all([
-        few ? readTasks(deps, task.goalId, task.dependents) : new Map<string, Versioned<TaskRecord>>(),
-        sink ? readGoal(deps, task.goalId) : undefined,
+        few && !remembered ? readTasks(deps, task.goalId, unknown) : new Map<string, Versioned<TaskRecord>>(),
+        sink ? (bornGoal ?? readGoal(deps, task.goalId)) : undefined,
         sink ? deps.store.read(deps.subjects.ledgerKey(task.goalId)) : undefined,
       ]);
-      return { dependents, goal, ledger };
+      const found = few && remembered ? new Map(unknown.flatMap((taskId) => guess(taskId, born))) : dependents;
+      learn(found);
+      return { dependents: found, goal, ledger };
     },
     together(task, ahead) {
       const writes: Write[] = [];

@@ -3,6 +3,7 @@
  * every repair is counted (I6).
  */
 import { isTerminalGoal, type LiveGoal } from '../../protocol/goal.ts';
+import { PLAN_TASK } from '../../protocol/plan.ts';
 import { isTerminalTask, type TaskRecord } from '../../protocol/task.ts';
 import { dependenciesDone } from '../../core/task-machine.ts';
 import type { Closing } from './closing.ts';
@@ -35,7 +36,11 @@ export function sweepOf(deps: Deps, closing: Closing, propagation: Propagation):
     const records = [...tasks.values()];
     if (records.length > 0 && records.length >= goal.tasks.total && records.every((task) => isTerminalTask(task.record))) return ended(goal, records);
     const statusOf = (taskId: string): TaskRecord['status'] | undefined => tasks.get(taskId)?.record.status;
-    const startable = records.filter(({ record }) => record.status === 'ready' || record.status === 'in_progress' || (record.status === 'pending' && dependenciesDone(record, statusOf)));
+    const startable = records.filter(({ record }) => {
+      // While the graph is being written nothing of it may start.
+      if (goal.status === 'planning' && record.taskId !== PLAN_TASK) return false;
+      return record.status === 'ready' || record.status === 'in_progress' || (record.status === 'pending' && dependenciesDone(record, statusOf));
+    });
     const live = await alive();
     for (const [capability, waiting] of Map.groupBy(startable, (task) => task.record.capability)) {
       deps.events.capabilityMissing(capability, !live.has(capability));

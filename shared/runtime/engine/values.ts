@@ -11,12 +11,23 @@ export async function inlineOrBlob(deps: Deps, value: unknown): Promise<unknown>
   return bytes.length <= INLINE_BYTES_MAX ? (value ?? null) : { $blob: await deps.blobs.put(bytes) };
 }
 
-export class BlobMissing extends Error {}
+/** A reference that cannot be followed: the task that needs it fails, and nothing else. */
+export class BlobUnusable extends Error {
+  readonly code: 'blob_missing' | 'blob_invalid';
+  constructor(code: BlobUnusable['code'], message: string) {
+    super(message);
+    this.code = code;
+  }
+}
 
 /** The value behind a reference; any other value as it is. */
 export async function resolved(deps: Deps, value: unknown): Promise<unknown> {
   if (!isBlobRef(value)) return value;
   const bytes = await deps.blobs.get(value.$blob);
-  if (bytes === undefined) throw new BlobMissing(`expected object "${value.$blob}" in bucket ${deps.subjects.blobsBucket}, found none; put it there before submitting`);
-  return JSON.parse(decoder.decode(bytes)) as unknown;
+  if (bytes === undefined) throw new BlobUnusable('blob_missing', `expected object "${value.$blob}" in bucket ${deps.subjects.blobsBucket}, found none; put it there before submitting`);
+  try {
+    return JSON.parse(decoder.decode(bytes)) as unknown;
+  } catch (error) {
+    throw new BlobUnusable('blob_invalid', `expected one JSON value in object "${value.$blob}" of bucket ${deps.subjects.blobsBucket}: ${String(error)}`);
+  }
 }

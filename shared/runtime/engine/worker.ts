@@ -40,12 +40,15 @@ const decoder = new TextDecoder();
 /** An item for a task that is not written, or not startable, is looked at again this often before it is given up. */
 const PREMATURE_MAX = 20;
 const PREMATURE_MS = 500;
+/** An item that comes for a task which ended meanwhile is looked at once more after this. */
+const PASS_ON_AGAIN_MS = 1_000;
 const SCAN_FROM = 200;
 const RECHECK_MS = 200;
 const RECHECKS = 5;
 
 export function workerOf({ deps, memory, propagation, closing, attempts }: Parts): Worker {
   const running = new Set<Attempt>();
+  const here = new Set<string>();
 
   function readItem(delivery: Delivery): ReadyItem | undefined {
     try {
@@ -69,7 +72,9 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
     const { task, revision } = item;
     const fresh = delivery.deliveries === 1 && deps.clock.now() - delivery.storedAt <= HINT_AGE_MAX_MS;
     const fits = task !== undefined && task.goalId === item.goalId && task.taskId === item.taskId && task.capability === capability;
-    return fresh && fits && revision !== undefined ? { record: task, revision } : readTask(deps, item.goalId, item.taskId);
+    if (fresh && fits && revision !== undefined) return { record: task, revision };
+    const born = fresh ? memory.of(item.goalId).born.get(item.taskId) : undefined;
+    return born?.record.status === 'ready' ? born : readTask(deps, item.goalId, item.taskId);
   }
 
   /** Results of all dependencies, or undefined when one of them is not completed (I2: then the task must not start). */
@@ -102,8 +107,9 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
   }
 
   async function passOn(task: EndedTask, delivery: Delivery): Promise<void> {
-    // Terminal already. If this is a redelivery, the one who ended it may have died before it passed the news on.
-    if (delivery.deliveries > 1) await propagation.afterEnd(task, new Set());
+    // Whoever ended it may still be passing the news on, or fail to: acknowledged now, that would be the end of it.
+    if (delivery.deliveries === 1 && task.status !== 'cancelled') return delivery.retry(PASS_ON_AGAIN_MS);
+    await propagation.afterEnd(task, new Set());
     delivery.ack();
   }
 
@@ -133,6 +139,10 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
   }
 
   async function attempt(delivery: Delivery, found: Versioned<TaskRecord>, by: Claimant, redelivered: boolean, dependencies: ReadonlyMap<string, unknown>): Promise<void> {
+    const key = `${found.record.goalId}.${found.record.taskId}`;
+    // A second item of a task that this very process works on: its outcome is on its way.
+    if (here.has(key)) return delivery.retry(deps.leaseMs);
+    here.add(key);
     const claim = claimOf(deps, found, by, redelivered);
     const one = attempts.start(delivery, claim, dependencies, redelivered || found.record.status === 'in_progress');
     running.add(one);
@@ -141,6 +151,7 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
       await one.done;
     } finally {
       running.delete(one);
+      here.delete(key);
     }
   }
 
