@@ -2,20 +2,7 @@
  * A goal's ledger: what it may spend, what is reserved for calls under way, what was spent. Pure; the runtime writes each next ledger by
  * compare-and-set, so that the sum over all processes never exceeds a limit (I4).
  */
-import { z } from 'zod';
-import { Id } from '../protocol/ids.ts';
-
-const Amount = z.object({ usd: z.number(), tokens: z.number() });
-const Held = Amount.extend({ agentId: Id, taskId: Id, attempt: z.int() });
-
-/** `ledger.<goalId>` in the DAG bucket. Amounts in USD; `communicationUsd` is part of what the `usd` limit bounds. */
-export const Ledger = z.object({
-  limits: z.object({ usd: z.number().optional(), tokens: z.number().optional(), messages: z.number().optional() }),
-  reserved: z.record(z.string(), Held),
-  spent: z.object({ usd: z.number(), tokens: z.number(), messages: z.number(), communicationUsd: z.number() }),
-  byAgent: z.record(Id, z.number()),
-});
-export type Ledger = z.infer<typeof Ledger>;
+import type { Ledger } from '../protocol/ledger.ts';
 
 export type Limits = Ledger['limits'];
 export interface Holder {

@@ -1,7 +1,8 @@
 /** A goal's ledger in the DAG bucket, moved by compare-and-set (I4). Calls of one process on one ledger queue up instead of fighting each other. */
-import { charge, close, type Granted, type Holder, Ledger, type Limits, newLedger, reserve, settle } from '../../core/budget.ts';
+import { charge, close, type Granted, type Holder, type Limits, newLedger, reserve, settle } from '../../core/budget.ts';
 import { NOTHING_SPENT, type Spending } from '../../core/goal-machine.ts';
 import { encode } from '../../protocol/codec.ts';
+import { Ledger } from '../../protocol/ledger.ts';
 import type { ModelUsage, Reservation, WorstCase } from '../../ports.ts';
 import type { Deps } from './deps.ts';
 
