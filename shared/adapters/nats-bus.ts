@@ -17,7 +17,9 @@ export function natsBus(nc: NatsConnection): Bus {
         ...(options.queue === undefined ? {} : { queue: options.queue }),
         callback: (error, message) => {
           if (error !== null) return;
-          handle({ subject: message.subject, data: message.data, reply: message.reply, header: (name) => message.headers?.get(name) || undefined });
+          // The client says '' where its type says undefined.
+          const reply = message.reply === '' ? undefined : message.reply;
+          handle({ subject: message.subject, data: message.data, reply, header: (name) => message.headers?.get(name) || undefined });
         },
       });
       return () => subscription.unsubscribe();

@@ -9,6 +9,7 @@ import type { EndedGoal, ErrorInfo, GoalRecord, GoalSubmission, LiveGoal, Spent,
 import { isTerminalGoal } from '../protocol/goal.ts';
 import { timestamp } from '../protocol/ids.ts';
 import type { TaskRecord } from '../protocol/task.ts';
+import { addUsd } from './cost.ts';
 
 export type GoalEvent =
   /** How many tasks there will be, before the first of them is written: whoever stops the goal meanwhile knows how many must end. */
@@ -88,8 +89,8 @@ export function rejectedGoal(goalId: string, description: string, error: ErrorIn
 function charged(goal: LiveGoal, spending: Spending, at: number): Pick<GoalRecord, 'spent' | 'cost'> {
   const { usd, tokens, messages, communicationUsd, byAgent } = spending;
   const spent: Spent = { usd, tokens, messages, wallMs: Math.max(0, at - Date.parse(goal.createdAt)) };
-  const compute = Object.values(byAgent).reduce((sum, cost) => sum + cost, 0);
-  const total = Math.round((compute + communicationUsd) * 1e9) / 1e9;
+  const compute = addUsd(Object.values(byAgent));
+  const total = addUsd([compute, communicationUsd]);
   return { spent, cost: { compute: { ...byAgent }, communication: communicationUsd, total, predicted: goal.cost.predicted } };
 }
 

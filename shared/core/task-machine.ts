@@ -12,6 +12,7 @@
 import type { ErrorInfo } from '../protocol/goal.ts';
 import { timestamp } from '../protocol/ids.ts';
 import { type EndedTask, isTerminalTask, NO_COST, type TaskCost, type TaskRecord } from '../protocol/task.ts';
+import { addUsd } from './cost.ts';
 import { mayStart } from './dag.ts';
 
 /** Who works on the task, since when (ms since the epoch), for which work item. */
@@ -76,8 +77,7 @@ function common(task: TaskRecord) {
 
 export function addCost(a: TaskCost, b: TaskCost): TaskCost {
   return {
-    // Kept at nano-dollars: sums of many small prices must not grow a tail of binary rounding.
-    usd: Math.round((a.usd + b.usd) * 1e9) / 1e9,
+    usd: addUsd([a.usd, b.usd]),
     inputTokens: a.inputTokens + b.inputTokens,
     outputTokens: a.outputTokens + b.outputTokens,
     messages: a.messages + b.messages,

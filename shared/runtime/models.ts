@@ -4,8 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { openAiModel } from '../adapters/openai-model.ts';
 import { createPolicy, type PolicyObserver } from '../adapters/resilience.ts';
 import { computeCost, toUsd } from '../core/cost.ts';
-import { priceOf, PriceTable } from '../core/prices.ts';
+import { priceOf } from '../core/prices.ts';
 import type { Model } from '../ports.ts';
+import { PriceTable } from '../protocol/prices.ts';
 import { ConfigError, type Environment } from './config.ts';
 import type { Manifest } from './manifest.ts';
 

@@ -4,6 +4,7 @@
  * "must not exist", so whoever repeats it after a crash writes only what is missing, and there is never a second plan.
  */
 import { firstRecords, graphOfPlan } from '../../core/intake.ts';
+import { addUsd } from '../../core/cost.ts';
 import { sinksOf } from '../../core/dag.ts';
 import { nextGoal } from '../../core/goal-machine.ts';
 import { fit } from '../../protocol/codec.ts';
@@ -30,7 +31,7 @@ export interface Materializer {
 }
 
 export function materializerOf(deps: Deps, closing: Closing, estimateOf: (capability: string) => number): Materializer {
-  const predict = (tasks: readonly TaskSpec[]): number => Math.round(tasks.reduce((sum, task) => sum + estimateOf(task.capability), 0) * 1e9) / 1e9;
+  const predict = (tasks: readonly TaskSpec[]): number => addUsd(tasks.map((task) => estimateOf(task.capability)));
 
   async function create(records: readonly TaskRecord[]): Promise<void> {
     for (let start = 0; start < records.length; start += CHUNK) {

@@ -1,0 +1,63 @@
+/** A mesh as a user outside it sees it: submit, look, cancel. Nothing here changes a record of a goal or a task; only agents do. */
+import { subjectsOf } from '../protocol/subjects.ts';
+import { deadLetters } from './mesh-client-dead.ts';
+import { explainFailure } from './mesh-client-failure.ts';
+import { type FollowOptions, followGoal } from './mesh-client-follow.ts';
+import { readLog } from './mesh-client-log.ts';
+import { recordReader } from './mesh-client-records.ts';
+import { submitter } from './mesh-client-submit.ts';
+import { natsBlobs } from './nats-blobs.ts';
+import { natsBus } from './nats-bus.ts';
+import { connectBroker } from './nats-connect.ts';
+import { natsDagStore } from './nats-dag.ts';
+import { natsRegistry } from './nats-registry.ts';
+import { ensureStreams } from './streams.ts';
+
+export interface MeshOptions {
+  readonly url: string;
+  /** The mesh's name, an id. */
+  readonly mesh: string;
+  readonly credsFile?: string;
+  readonly nkeySeed?: string;
+}
+
+export type MeshClient = Awaited<ReturnType<typeof openMesh>>;
+
+/** Its token among the agents': replies arrive below `<m>.inbox.cli`, which is all that its permissions need to allow. */
+export const CLIENT_ID = 'cli';
+/** A person waits: an outage is told, not outlived. */
+const STORE_PATIENCE_MS = 10_000;
+
+/** @throws BrokerUnreachable when nothing answers at `url`. */
+export async function openMesh(options: MeshOptions) {
+  const subjects = subjectsOf(options.mesh);
+  const nc = await connectBroker({
+    url: options.url,
+    name: 'conclave-cli',
+    inboxPrefix: subjects.inbox(CLIENT_ID),
+    ...(options.credsFile === undefined ? {} : { credsFile: options.credsFile }),
+    ...(options.nkeySeed === undefined ? {} : { nkeySeed: options.nkeySeed }),
+  });
+  const records = recordReader(nc, subjects);
+  return {
+    subjects,
+    goal: async (goalId: string) => (await records.goal(goalId))?.record,
+    task: records.task,
+    tasks: records.tasks,
+    goals: records.goals,
+    ...submitter(nc, subjects),
+    follow: (goalId: string, follow: FollowOptions) => followGoal(nc, subjects, goalId, follow),
+    log: (goal: Parameters<typeof readLog>[2]) => readLog(nc, subjects, goal),
+    dead: deadLetters(nc, subjects),
+    agents: natsRegistry(nc, subjects),
+    blobs: natsBlobs(nc, subjects),
+    /** What a vote round needs. */
+    bus: natsBus(nc),
+    store: natsDagStore(nc, subjects, { patienceMs: STORE_PATIENCE_MS }),
+    /** Creates the mesh's streams and buckets where they are missing. */
+    init: (replicas: number) => ensureStreams(nc, subjects, { replicas }),
+    /** What `error` means to a person: MeshUnavailable, MeshDenied, or the error itself. */
+    explain: (error: unknown) => explainFailure(error, options),
+    close: () => nc.close(),
+  };
+}

@@ -1,0 +1,215 @@
+/**
+ * What must be true of a finished schedule, judged by the stream alone: by what was written, and by what the queues handed out, never by what an
+ * engine says of itself. Each finding begins with the invariant that it breaks.
+ */
+import { close } from '../../shared/core/budget.ts';
+import { Ledger } from '../../shared/protocol/ledger.ts';
+import { GoalRecord, isTerminalGoal } from '../../shared/protocol/goal.ts';
+import { isBlobRef } from '../../shared/protocol/ids.ts';
+import { Ledger } from '../../shared/protocol/ledger.ts';
+import { PLAN_TASK } from '../../shared/protocol/plan.ts';
+import { isTerminalTask, TaskRecord } from '../../shared/protocol/task.ts';
+import type { Revision } from './memory-dag.ts';
+import { MICRO, resultOf, type SimGoal } from './sim-goals.ts';
+import { subjects, type World } from './sim-world.ts';
+
+interface Written<T> {
+  readonly record: T;
+  readonly revision: number;
+}
+
+interface History {
+  readonly goals: Map<string, Written<GoalRecord>[]>;
+  /** By `<goalId>.<taskId>`. */
+  readonly tasks: Map<string, Written<TaskRecord>[]>;
+  readonly ledgers: Map<string, Written<Ledger>[]>;
+  readonly items: { readonly task: string; readonly revision: number }[];
+}
+
+const decoder = new TextDecoder();
+
+function readHistory(stream: readonly Revision[], problems: string[]): History {
+  const history: History = { goals: new Map(), tasks: new Map(), ledgers: new Map(), items: [] };
+  const keep = <T>(into: Map<string, Written<T>[]>, id: string, record: T, revision: number): void => {
+    into.set(id, [...(into.get(id) ?? []), { record, revision }]);
+  };
+  const prefix = subjects.dagSubject('');
+  for (const { subject, data, revision } of stream) {
+    const json: unknown = JSON.parse(decoder.decode(data));
+    if (!subject.startsWith(prefix)) {
+      history.items.push({ task: subject.split('.').slice(3).join('.'), revision });
+      continue;
+    }
+    const [kind, ...rest] = subject.slice(prefix.length).split('.');
+    const id = rest.join('.');
+    try {
+      if (kind === 'goal') keep(history.goals, id, GoalRecord.parse(json), revision);
+      else if (kind === 'task') keep(history.tasks, id, TaskRecord.parse(json), revision);
+      else if (kind === 'ledger') keep(history.ledgers, id, Ledger.parse(json), revision);
+    } catch (error) {
+      problems.push(`PROTOCOL ${subject} at ${revision} does not fit its schema: ${String(error)}`);
+    }
+  }
+  return history;
+}
+
+/** Everything that is wrong, or an empty list. */
+export function violations(world: World): readonly string[] {
+  const problems: string[] = [];
+  const history = readHistory(world.dag.stream, problems);
+  const completedAt = new Map<string, number>();
+  for (const [id, revisions] of history.tasks) {
+    const completed = revisions.find(({ record }) => record.status === 'completed');
+    if (completed !== undefined) completedAt.set(id, completed.revision);
+  }
+  for (const [id, revisions] of history.tasks) checkTask(world, id, revisions, completedAt, problems);
+  checkItems(history, completedAt, problems);
+  for (const goal of world.goals) checkGoal(world, goal, history, problems);
+  for (const [goalId, revisions] of history.ledgers) checkLedger(goalId, revisions, problems);
+  checkRest(world, problems);
+  return problems;
+}
+
+function checkTask(world: World, id: string, revisions: readonly Written<TaskRecord>[], completedAt: ReadonlyMap<string, number>, problems: string[]): void {
+  const terminal = revisions.filter(({ record }) => isTerminalTask(record));
+  if (terminal.length > 1) problems.push(`I1 ${id} ended ${terminal.length} times: ${terminal.map(({ record, revision }) => `${record.status} at ${revision}`).join(', ')}`);
+  const last = revisions.at(-1);
+  if (terminal.length === 1 && terminal[0] !== last) problems.push(`I1 ${id} changed after its end`);
+  for (const [index, { record, revision }] of revisions.entries()) {
+    const { goalId, dependencies, attempt, maxAttempts } = record;
+    if (record.status === 'in_progress' || record.status === 'completed') {
+      for (const dependency of dependencies) {
+        const at = completedAt.get(`${goalId}.${dependency}`) ?? Number.POSITIVE_INFINITY;
+        if (at > revision) problems.push(`I2 ${id} is ${record.status} at ${revision}, before ${dependency} completed (${at})`);
+      }
+    }
+    if (attempt > maxAttempts) problems.push(`I10 ${id} is at attempt ${attempt} of ${maxAttempts}`);
+    if ((record.reworks ?? 0) > (record.vote?.maxReworks ?? 1)) problems.push(`I10 ${id} was sent back ${record.reworks} times`);
+    const before = revisions[index - 1]?.record;
+    if (before !== undefined) checkStep(world, id, before, record, problems);
+  }
+}
+
+/** I3: who may follow whom. */
+function checkStep(world: World, id: string, before: TaskRecord, after: TaskRecord, problems: string[]): void {
+  const steps = after.attempt - before.attempt;
+  if (steps < 0 || steps > 1) problems.push(`I10 ${id} went from attempt ${before.attempt} to ${after.attempt}`);
+  if (before.status !== 'in_progress') {
+    if (after.status === 'pending' || (before.status === 'ready' && after.status === 'ready' && steps === 0)) problems.push(`I3 ${id} went from ${before.status} to ${after.status}`);
+    return;
+  }
+  if (after.status === 'cancelled' || after.status === 'pending') {
+    if (after.status === 'pending') problems.push(`I3 ${id} went back to pending`);
+    return;
+  }
+  const handed = world.queue(before.capability)?.handedOut.get(before.item) ?? 0;
+  if (after.status === 'in_progress') {
+    if (after.item !== before.item) problems.push(`I3 ${id}: the claim for item ${before.item} was taken over for item ${after.item}`);
+    if (after.attempt === before.attempt && after.agentId !== before.agentId) problems.push(`I3 ${id}: ${after.agentId} wrote on the claim of ${before.agentId}`);
+    // A lease that ran out shows as a redelivery of the very item.
+    if (after.attempt > before.attempt && handed < 2) problems.push(`I3 ${id}: ${after.agentId} took the claim of ${before.agentId} over, and its item was handed out once`);
+    return;
+  }
+  if (after.status === 'completed') {
+    if (after.attempt !== before.attempt || after.agentId !== before.agentId || after.startedAt !== before.startedAt) {
+      problems.push(`I3 ${id} was completed by ${after.agentId} (attempt ${after.attempt}) on the claim of ${before.agentId} (attempt ${before.attempt})`);
+    }
+    return;
+  }
+  if (after.status === 'failed' && after.error.code !== 'lease_expired' && after.agentId !== before.agentId) {
+    problems.push(`I3 ${id} was failed by ${after.agentId} on the claim of ${before.agentId}`);
+  }
+}
+
+function checkItems(history: History, completedAt: ReadonlyMap<string, number>, problems: string[]): void {
+  for (const { task, revision } of history.items) {
+    const [goalId = ''] = task.split('.');
+    const record = history.tasks.get(task)?.[0]?.record;
+    for (const dependency of record?.dependencies ?? []) {
+      const at = completedAt.get(`${goalId}.${dependency}`) ?? Number.POSITIVE_INFINITY;
+      if (at > revision) problems.push(`I2 ${task} was released at ${revision}, before ${dependency} completed (${at})`);
+    }
+  }
+}
+
+function checkGoal(world: World, goal: SimGoal, history: History, problems: string[]): void {
+  const { goalId } = goal;
+  const revisions = history.goals.get(goalId) ?? [];
+  const last = revisions.at(-1)?.record;
+  if (last === undefined || !isTerminalGoal(last)) {
+    problems.push(`I5 ${goalId} is ${last?.status ?? 'nowhere'}`);
+    return;
+  }
+  if (revisions.filter(({ record }) => isTerminalGoal(record)).length > 1) problems.push(`I5 ${goalId} ended more than once`);
+  const tasks = [...history.tasks].filter(([id]) => id.startsWith(`${goalId}.`)).map(([, written]) => written.at(-1)?.record);
+  const count = (status: TaskRecord['status']): number => tasks.filter((task) => task?.status === status).length;
+  const counted = { total: tasks.length, completed: count('completed'), failed: count('failed'), cancelled: count('cancelled') };
+  if (JSON.stringify(last.tasks) !== JSON.stringify(counted)) problems.push(`COUNTS ${goalId} says ${JSON.stringify(last.tasks)}, its tasks ${JSON.stringify(counted)}`);
+  if (goal.fate === 'rejected' || last.status === 'rejected') {
+    if (goal.fate !== 'rejected' || last.status !== 'rejected') problems.push(`I5 ${goalId} is ${last.status}, expected ${goal.fate}`);
+    return;
+  }
+  const allCompleted = counted.completed === counted.total;
+  if (last.status === 'completed' && !allCompleted) problems.push(`I5 ${goalId} is completed, not all of its tasks are`);
+  if (goal.mayComplete && last.status !== 'completed') problems.push(`I5 ${goalId} asked for nothing impossible and is ${last.status}: ${last.error.code} ${last.error.message}`);
+  if (last.status === 'cancelled' && goal.cancelAt === undefined) problems.push(`I5 ${goalId} was cancelled by nobody`);
+  if (last.status === 'completed') {
+    const expected = (goal.tasks?.length ?? 0) + (goal.planned ? 1 : 0);
+    if (counted.total !== expected) problems.push(`I5 ${goalId} is completed with ${counted.total} of ${expected} tasks`);
+    checkResults(world, goal, history, last.result, problems);
+  }
+  const billed = world.billed.get(goalId) ?? 0;
+  const spent = Math.round((last.spent.usd - last.cost.communication) / MICRO);
+  if (goal.usd !== undefined && billed > Math.round(goal.usd / MICRO)) problems.push(`I4 ${goalId}: models billed ${billed} of ${Math.round(goal.usd / MICRO)}`);
+  if (goal.usd !== undefined && last.spent.usd > goal.usd + MICRO / 2) problems.push(`I4 ${goalId} spent ${last.spent.usd} of ${goal.usd}`);
+  if (goal.usd !== undefined && last.status === 'completed' && spent < billed) problems.push(`I4 ${goalId} says ${spent}, models billed ${billed}`);
+}
+
+/** Every result, computed again from the graph alone. */
+function checkResults(world: World, goal: SimGoal, history: History, said: unknown, problems: string[]): void {
+  const right = new Map<string, unknown>();
+  for (const task of goal.tasks ?? []) {
+    const dependencies = Object.fromEntries(task.dependencies.map((taskId) => [taskId, right.get(taskId)]));
+    right.set(task.taskId, resultOf(task.taskId, task.input.bulk, dependencies));
+    const record = history.tasks.get(`${goal.goalId}.${task.taskId}`)?.at(-1)?.record;
+    const got = record?.status === 'completed' ? plain(world, record.result) : undefined;
+    if (JSON.stringify(got) !== JSON.stringify(right.get(task.taskId))) problems.push(`RESULT ${goal.goalId}.${task.taskId} is ${short(got)}, expected ${short(right.get(task.taskId))}`);
+  }
+  const needed = new Set(goal.tasks?.flatMap((task) => task.dependencies));
+  const sinks = (goal.tasks ?? []).map((task) => task.taskId).filter((taskId) => !needed.has(taskId));
+  const [only = ''] = sinks;
+  const expected = sinks.length === 1 ? right.get(only) : Object.fromEntries(sinks.map((taskId) => [taskId, right.get(taskId)]));
+  const whole = plain(world, said);
+  const got = sinks.length === 1 || typeof whole !== 'object' || whole === null ? whole : Object.fromEntries(Object.entries(whole).map(([taskId, result]) => [taskId, plain(world, result)]));
+  if (JSON.stringify(got) !== JSON.stringify(expected)) problems.push(`RESULT ${goal.goalId} is ${short(got)}, expected ${short(expected)}`);
+  if (goal.planned && history.tasks.get(`${goal.goalId}.${PLAN_TASK}`)?.at(-1)?.record.status !== 'completed') problems.push(`RESULT ${goal.goalId} ran without its plan`);
+}
+
+function plain(world: World, value: unknown): unknown {
+  if (!isBlobRef(value)) return value;
+  const bytes = world.blobs.get(value.$blob);
+  return bytes === undefined ? `blob ${value.$blob} is not there` : JSON.parse(decoder.decode(bytes));
+}
+
+function short(value: unknown): string {
+  return (JSON.stringify(value) ?? 'undefined').slice(0, 200);
+}
+
+/** I4, at every revision: what is spent and reserved stays within the limits. */
+function checkLedger(goalId: string, revisions: readonly Written<Ledger>[], problems: string[]): void {
+  for (const { record, revision } of revisions) {
+    const { usd, tokens, messages } = record.limits;
+    const { spent } = close(record);
+    const over = (limit: number | undefined, value: number): boolean => limit !== undefined && value > limit + MICRO / 2;
+    if (over(usd, spent.usd + spent.communicationUsd) || over(tokens, spent.tokens) || over(messages, spent.messages)) {
+      problems.push(`I4 ${goalId} at ${revision}: ${JSON.stringify(spent)} of ${JSON.stringify(record.limits)}`);
+    }
+  }
+}
+
+function checkRest(world: World, problems: string[]): void {
+  const { running, receipts } = world.held;
+  if (!world.rested) problems.push(`I11 the mesh does not come to rest: ${running} tasks run, ${receipts} receipts are held`);
+  const queues = [['intake', world.intake], ['cancels', world.cancels], ...world.queues] as const;
+  for (const [name, queue] of queues) if (queue.open > 0) problems.push(`I11 ${queue.open} left in the queue ${name}`);
+}
