@@ -19,7 +19,12 @@ export function natsBus(nc: NatsConnection): Bus {
           if (error !== null) return;
           // The client says '' where its type says undefined.
           const reply = message.reply === '' ? undefined : message.reply;
-          handle({ subject: message.subject, data: message.data, reply, header: (name) => message.headers?.get(name) || undefined });
+          handle({
+            subject: message.subject,
+            data: message.data,
+            reply,
+            header: (name) => message.headers?.get(name) || undefined,
+          });
         },
       });
       return () => subscription.unsubscribe();

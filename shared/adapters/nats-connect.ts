@@ -1,6 +1,12 @@
 /** The one place that opens a connection to the broker. Library defaults that we depend on are pinned here, each with its reason. */
 import { readFileSync } from 'node:fs';
-import { connect, type ConnectionOptions, credsAuthenticator, type NatsConnection, nkeyAuthenticator } from '@nats-io/transport-node';
+import {
+  connect,
+  type ConnectionOptions,
+  credsAuthenticator,
+  type NatsConnection,
+  nkeyAuthenticator,
+} from '@nats-io/transport-node';
 
 export interface BrokerOptions {
   /** One address, or several of one cluster separated by commas. */
@@ -46,7 +52,10 @@ export async function connectBroker(options: BrokerOptions): Promise<NatsConnect
     return await connect(settings);
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
-    throw new BrokerUnreachable(`no NATS broker at ${options.url} (${detail}); start one with JetStream or set NATS_URL`, error);
+    throw new BrokerUnreachable(
+      `no NATS broker at ${options.url} (${detail}); start one with JetStream or set NATS_URL`,
+      error,
+    );
   }
 }
 

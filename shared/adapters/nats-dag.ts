@@ -49,7 +49,10 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
   let plainInFlight = 0;
   let batchInFlight = false;
 
-  async function settle(write: Write, first: PublishAnswer): Promise<{ stored: true; revision: number } | { stored: false }> {
+  async function settle(
+    write: Write,
+    first: PublishAnswer,
+  ): Promise<{ stored: true; revision: number } | { stored: false }> {
     const giveUpAt = Date.now() + patienceMs;
     for (let answer = first; ; answer = await publishOne(nc, write)) {
       if (answer.kind === 'stored') return { stored: true, revision: answer.sequence };
@@ -57,7 +60,9 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
       if (answer.kind === 'conflict') {
         // An earlier try of ours may be what stands there: the bytes are our token (they name agent, attempt and time).
         const standing = await readSubject(write.subject);
-        return standing !== undefined && Buffer.compare(standing.data, write.data) === 0 ? { stored: true, revision: standing.revision } : { stored: false };
+        return standing !== undefined && Buffer.compare(standing.data, write.data) === 0
+          ? { stored: true, revision: standing.revision }
+          : { stored: false };
       }
       if (Date.now() > giveUpAt || nc.isClosed()) throw new StoreUnavailable(`${write.subject}: ${answer.detail}`);
       await pause(RETRY_MS);
@@ -73,8 +78,15 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
       const outcome = await settle(guard, await publishOne(nc, guard));
       if (!outcome.stored) return { status: 'conflict' };
       const answers = rest.map((write) => publishOne(nc, write));
-      const settled = await Promise.all(rest.map(async (write, index) => settle(write, (await answers[index]) ?? { kind: 'unknown', detail: 'not sent' })));
-      return { status: 'committed', revisions: [outcome.revision, ...settled.map((each) => (each.stored ? each.revision : undefined))] };
+      const settled = await Promise.all(
+        rest.map(async (write, index) =>
+          settle(write, (await answers[index]) ?? { kind: 'unknown', detail: 'not sent' }),
+        ),
+      );
+      return {
+        status: 'committed',
+        revisions: [outcome.revision, ...settled.map((each) => (each.stored ? each.revision : undefined))],
+      };
     } finally {
       plainInFlight -= writes.length;
       pace.plainEnded(writes.length, performance.now());
@@ -117,7 +129,8 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
       return;
     }
     let sequence = answer.sequence - writes.length;
-    for (const pending of transitions) pending.resolve({ status: 'committed', revisions: pending.writes.map(() => (sequence += 1)) });
+    for (const pending of transitions)
+      pending.resolve({ status: 'committed', revisions: pending.writes.map(() => (sequence += 1)) });
   }
 
   function pump(): void {
@@ -155,7 +168,8 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
 
   return {
     commit(transition) {
-      if (!batchInFlight && queue.length === 0 && plainInFlight + transition.length <= plainMax()) return plain(transition);
+      if (!batchInFlight && queue.length === 0 && plainInFlight + transition.length <= plainMax())
+        return plain(transition);
       return new Promise((resolve, reject) => {
         queue.push({ writes: transition, resolve, reject });
         pump();
@@ -216,7 +230,8 @@ async function scan(nc: NatsConnection, subjects: Subjects, pattern: string): Pr
     const consumer = await jetstream(nc).consumers.get(subjects.dagStream, info.name);
     const messages = await consumer.fetch({ max_messages: info.num_pending, expires: 10_000 });
     for await (const message of messages) {
-      if (message.headers?.has('KV-Operation') !== true) found.set(message.subject.slice(prefix.length), { data: message.data, revision: message.seq });
+      if (message.headers?.has('KV-Operation') !== true)
+        found.set(message.subject.slice(prefix.length), { data: message.data, revision: message.seq });
       if (message.info.pending === 0) break;
     }
     return found;

@@ -13,12 +13,16 @@ const PAYLOAD_MAX = 700_000;
 export function natsDeadLetters(nc: NatsConnection, subjects: Subjects): DeadLetters {
   return {
     async put(letter, dedupe) {
-      const kept = letter.payload.length > PAYLOAD_MAX ? { ...letter, payload: letter.payload.slice(0, PAYLOAD_MAX - (PAYLOAD_MAX % 4)) } : letter;
+      const kept =
+        letter.payload.length > PAYLOAD_MAX
+          ? { ...letter, payload: letter.payload.slice(0, PAYLOAD_MAX - (PAYLOAD_MAX % 4)) }
+          : letter;
       const write = { subject: subjects.dead(letter.origin), data: encode(kept), dedupe };
       for (let tries = 1; ; tries += 1) {
         const answer = await publishOne(nc, write);
         if (answer.kind === 'stored') return;
-        if (tries === TRIES_MAX || answer.kind === 'refused') throw new Error(`dead letter not stored: ${answer.kind === 'conflict' ? 'conflict' : answer.detail}`);
+        if (tries === TRIES_MAX || answer.kind === 'refused')
+          throw new Error(`dead letter not stored: ${answer.kind === 'conflict' ? 'conflict' : answer.detail}`);
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
     },

@@ -6,7 +6,11 @@ import { Ballot } from '../protocol/vote.ts';
 import { lastOfSubject } from './nats-dag.ts';
 
 /** The ballot that this agent gave in a round before it was restarted: a voter has one vote in a round (I8). */
-export function ballotRecall(nc: NatsConnection, subjects: Subjects, agentId: string): (roundId: string) => Promise<Ballot | undefined> {
+export function ballotRecall(
+  nc: NatsConnection,
+  subjects: Subjects,
+  agentId: string,
+): (roundId: string) => Promise<Ballot | undefined> {
   return async (roundId) => {
     const stored = await lastOfSubject(nc, subjects.logStream, subjects.ballot(roundId, agentId));
     const ballot = stored === undefined ? undefined : decode(Ballot, stored.data);

@@ -136,7 +136,8 @@ function delivery(message: Msg): Delivery {
     sequence: Number(tokens[at + 1]),
     storedAt: Number(tokens[at + 3]) / 1e6,
     ack: () => void message.respond(ACK),
-    retry: (delayMs) => void message.respond(delayMs > 0 ? `-NAK ${JSON.stringify({ delay: nanos(delayMs) })}` : '-NAK'),
+    retry: (delayMs) =>
+      void message.respond(delayMs > 0 ? `-NAK ${JSON.stringify({ delay: nanos(delayMs) })}` : '-NAK'),
     extend: () => void message.respond(WORKING),
   };
 }

@@ -48,17 +48,26 @@ export async function takeSeat(nc: NatsConnection, subjects: Subjects, presence:
   const key = subjects.agentKey(presence.agentId);
   const seat = `${subjects.inbox(presence.agentId)}.seat`;
   const me = `${process.pid}-${nuid.next()}`;
-  const taken = () => new AgentIdTaken(`AGENT_ID ${presence.agentId} is in use by a running agent; give this one another AGENT_ID, or stop the other first`);
+  const taken = () =>
+    new AgentIdTaken(
+      `AGENT_ID ${presence.agentId} is in use by a running agent; give this one another AGENT_ID, or stop the other first`,
+    );
   const first = await probe(nc, seat, me);
   if (first === 'alive') throw taken();
   // From here on a second process that starts with this id hears us.
   const answering = nc.subscribe(seat, { callback: (error, message) => void (error === null && message.respond(me)) });
   let revision: number;
   try {
-    revision = await claimKey(kv, key, presence, async () => {
-      const again = await probe(nc, seat, me);
-      return again === 'nobody' ? first : again;
-    }, taken);
+    revision = await claimKey(
+      kv,
+      key,
+      presence,
+      async () => {
+        const again = await probe(nc, seat, me);
+        return again === 'nobody' ? first : again;
+      },
+      taken,
+    );
   } catch (error) {
     answering.unsubscribe();
     throw error;
@@ -102,7 +111,13 @@ async function probe(nc: NatsConnection, seat: string, me: string): Promise<'ali
   }
 }
 
-async function claimKey(kv: KV, key: string, presence: Presence, ask: () => Promise<'alive' | 'silent' | 'nobody'>, taken: () => AgentIdTaken): Promise<number> {
+async function claimKey(
+  kv: KV,
+  key: string,
+  presence: Presence,
+  ask: () => Promise<'alive' | 'silent' | 'nobody'>,
+  taken: () => AgentIdTaken,
+): Promise<number> {
   const before = await kv.get(key);
   if (before === null || before.operation !== 'PUT') {
     return kv.create(key, encode(presence)).catch(() => Promise.reject(taken()));
@@ -111,7 +126,8 @@ async function claimKey(kv: KV, key: string, presence: Presence, ask: () => Prom
   if (answer === 'alive') throw taken();
   if (answer === 'silent') await outlive(kv, key, before.revision, taken);
   const last = await kv.get(key);
-  if (last === null || last.operation !== 'PUT') return kv.create(key, encode(presence)).catch(() => Promise.reject(taken()));
+  if (last === null || last.operation !== 'PUT')
+    return kv.create(key, encode(presence)).catch(() => Promise.reject(taken()));
   return kv.update(key, encode(presence), last.revision).catch(() => Promise.reject(taken()));
 }
 

@@ -44,7 +44,8 @@ function make(nc: NatsConnection): Request {
       const one = waiting.get(token);
       if (one === undefined) return;
       waiting.delete(token);
-      if (message.data.length === 0 && message.headers?.code === NO_RESPONDERS) one.reject(new NoAnswer(`nobody serves ${one.subject}`));
+      if (message.data.length === 0 && message.headers?.code === NO_RESPONDERS)
+        one.reject(new NoAnswer(`nobody serves ${one.subject}`));
       else one.resolve(message);
     },
   });

@@ -1,5 +1,15 @@
 /** Every stream, bucket and shared consumer of a mesh. Creating them is idempotent; settings that correctness rests on are checked when they exist. */
-import { AckPolicy, DeliverPolicy, DiscardPolicy, jetstreamManager, type JetStreamManager, JetStreamApiError, RetentionPolicy, StorageType, type StreamConfig } from '@nats-io/jetstream';
+import {
+  AckPolicy,
+  DeliverPolicy,
+  DiscardPolicy,
+  jetstreamManager,
+  type JetStreamManager,
+  JetStreamApiError,
+  RetentionPolicy,
+  StorageType,
+  type StreamConfig,
+} from '@nats-io/jetstream';
 import { nanos, type NatsConnection } from '@nats-io/transport-node';
 import { PRESENCE_TTL_MS } from '../protocol/agent.ts';
 import type { Subjects } from '../protocol/subjects.ts';
@@ -108,7 +118,9 @@ function olderThan(version: string, minimum: string): boolean {
 export async function ensureStreams(nc: NatsConnection, subjects: Subjects, options: StreamOptions): Promise<void> {
   const version = nc.info?.version ?? '0.0.0';
   if (olderThan(version, SERVER_VERSION_MIN)) {
-    throw new BrokerUnfit(`expected nats-server ${SERVER_VERSION_MIN} or newer (correct multi-key guards), got ${version}; upgrade the broker`);
+    throw new BrokerUnfit(
+      `expected nats-server ${SERVER_VERSION_MIN} or newer (correct multi-key guards), got ${version}; upgrade the broker`,
+    );
   }
   const jsm = await jetstreamManager(nc, { timeout: 10_000 });
   for (const wanted of wantedStreams(subjects, options.replicas)) await ensureStream(jsm, wanted);
@@ -129,7 +141,9 @@ async function ensureStream(jsm: JetStreamManager, wanted: Wanted): Promise<void
   for (const setting of ['allow_atomic', 'allow_direct', 'no_ack'] as const) {
     const want = wanted[setting];
     if (want !== undefined && (existing.config[setting] ?? false) !== want) {
-      throw new BrokerUnfit(`stream ${wanted.name}: expected ${setting} to be ${String(want)}, got ${String(existing.config[setting] ?? false)}; it was not made by Conclave: use another MESH or fix it`);
+      throw new BrokerUnfit(
+        `stream ${wanted.name}: expected ${setting} to be ${String(want)}, got ${String(existing.config[setting] ?? false)}; it was not made by Conclave: use another MESH or fix it`,
+      );
     }
   }
 }
@@ -144,7 +158,12 @@ async function orMissing<T>(answer: Promise<T>): Promise<T | undefined> {
 }
 
 async function ensureIntake(jsm: JetStreamManager, subjects: Subjects): Promise<void> {
-  const common = { ack_policy: AckPolicy.Explicit, deliver_policy: DeliverPolicy.All, max_deliver: -1, max_waiting: 2_048 };
+  const common = {
+    ack_policy: AckPolicy.Explicit,
+    deliver_policy: DeliverPolicy.All,
+    max_deliver: -1,
+    max_waiting: 2_048,
+  };
   await ensureConsumer(jsm, subjects.goalsStream, {
     ...common,
     durable_name: subjects.intakeConsumer,

@@ -1,0 +1,168 @@
+/** A goal and its tasks as tables and lines. */
+import type { Presence } from '../../../shared/protocol/agent.ts';
+import { type ErrorInfo, type GoalRecord, isTerminalGoal } from '../../../shared/protocol/goal.ts';
+import { isBlobRef } from '../../../shared/protocol/ids.ts';
+import type { TaskRecord } from '../../../shared/protocol/task.ts';
+import { paintStatus, type Screen } from './screen.ts';
+import { type Column, table } from './table.ts';
+import { clip, count, duration, moment, safeBlock, safeJson, safeLine, usd, widthOf } from './text.ts';
+import { arrange } from './tree.ts';
+
+/** `goal brief-42  running  2 of 3 tasks  4.2 s  $0.0012 of $0.5000`. `now`: milliseconds since the epoch. */
+export function goalLine(screen: Screen, goal: GoalRecord, now: number): string {
+  const parts = [
+    `goal ${screen.paint('heading', safeLine(goal.goalId))}`,
+    paintStatus(screen, goal.status),
+    progress(goal),
+    duration((isTerminalGoal(goal) ? Date.parse(goal.finishedAt) : now) - Date.parse(goal.createdAt)),
+    goal.budget?.usd === undefined ? usd(goal.cost.total) : `${usd(goal.cost.total)} of ${usd(goal.budget.usd)}`,
+  ];
+  return parts.join('  ');
+}
+
+function progress({ tasks }: GoalRecord): string {
+  const ended = [
+    tasks.failed > 0 ? `${tasks.failed.toLocaleString('en-US')} failed` : '',
+    tasks.cancelled > 0 ? `${tasks.cancelled.toLocaleString('en-US')} cancelled` : '',
+  ].filter((part) => part !== '');
+  const done = `${tasks.completed.toLocaleString('en-US')} of ${count(tasks.total, 'task')}`;
+  return ended.length === 0 ? done : `${done} (${ended.join(', ')})`;
+}
+
+export function errorLine(screen: Screen, error: ErrorInfo): string {
+  const where = error.path === undefined ? '' : ` (at ${safeLine(error.path)})`;
+  return `${screen.paint('bad', safeLine(error.code))}: ${safeLine(error.message)}${where}`;
+}
+
+/** Everything that `show` says of a goal. */
+export function goalPage(
+  screen: Screen,
+  goal: GoalRecord,
+  tasks: readonly TaskRecord[],
+  agents: readonly Presence[],
+  now: number,
+): string {
+  const facts: readonly (readonly [string, string])[] = [
+    ['description', safeLine(goal.description)],
+    ['pattern', goal.pattern],
+    ['created', moment(goal.createdAt)],
+    ['finished', isTerminalGoal(goal) ? moment(goal.finishedAt) : ''],
+    ['spent', `${usd(goal.spent.usd)}, ${count(goal.spent.tokens, 'token')}, ${count(goal.spent.messages, 'message')}`],
+    ['predicted', usd(goal.cost.predicted)],
+    ['metadata', goal.metadata === undefined ? '' : safeJson(goal.metadata)],
+  ];
+  const width = Math.max(...facts.map(([name]) => name.length)) + 2;
+  const lines = facts
+    .filter(([, text]) => text !== '')
+    .map(([name, text]) => `${screen.paint('faint', name.padEnd(width))}${clip(text, screen.width - width)}`);
+  const sections = [`${goalLine(screen, goal, now)}\n${lines.join('\n')}`];
+  if (tasks.length > 0) sections.push(taskTable(screen, tasks, now));
+  const missing = unstaffed(tasks, agents).map((line) => screen.paint('warn', line));
+  if (missing.length > 0) sections.push(missing.join('\n'));
+  const failures = tasks.flatMap((task) =>
+    hasError(task) ? [`${safeLine(task.taskId)}: ${errorLine(screen, task.error)}`] : [],
+  );
+  if ('error' in goal) sections.push([errorLine(screen, goal.error), ...failures].join('\n'));
+  else if (failures.length > 0) sections.push(failures.join('\n'));
+  const result = 'result' in goal && goal.result !== undefined ? resultText(goal.result) : '';
+  if (result !== '') sections.push(`${screen.paint('faint', 'result')}\n${result}`);
+  return sections.join('\n\n');
+}
+
+/** A result for people: text as it is, anything else as JSON. */
+export function resultText(result: unknown): string {
+  if (isBlobRef(result)) return `(larger than 512 KiB: blob ${safeLine(result.$blob)})`;
+  return typeof result === 'string' ? safeBlock(result) : safeJson(result, 2);
+}
+
+const TASK_COLUMNS = (screen: Screen, now: number): readonly Column<Row>[] => [
+  { head: 'task', cell: ({ lead, task }) => `${lead}${task.taskId}` },
+  { head: 'capability', cell: ({ task }) => task.capability },
+  {
+    head: 'status',
+    cell: ({ task }) => task.status,
+    paint: ({ task }, text) => (text === task.status ? paintStatus(screen, task.status) : text),
+  },
+  { head: 'agent', cell: ({ task }) => agentOf(task), spare: 4 },
+  { head: 'attempt', cell: ({ task }) => attemptOf(task), right: true, spare: 3 },
+  { head: 'time', cell: ({ task }) => timeOf(task, now), right: true, spare: 5 },
+  { head: 'cost', cell: ({ task }) => costOf(task), right: true, spare: 2 },
+  { head: 'waits for', cell: ({ task }) => (task.status === 'pending' ? task.dependencies.join(', ') : ''), spare: 1 },
+];
+
+interface Row {
+  readonly lead: string;
+  readonly task: TaskRecord;
+}
+
+export function taskTable(screen: Screen, tasks: readonly TaskRecord[], now: number): string {
+  return table(screen, TASK_COLUMNS(screen, now), arrange(tasks));
+}
+
+function hasError(task: TaskRecord): task is TaskRecord & { readonly error: ErrorInfo } {
+  return 'error' in task && task.error !== undefined;
+}
+
+export function agentOf(task: TaskRecord): string {
+  return 'agentId' in task ? (task.agentId ?? '') : '';
+}
+
+/** Empty before the first attempt; the limit is told once it matters. */
+export function attemptOf(task: TaskRecord): string {
+  if (task.attempt === 0) return '';
+  return task.attempt === 1 ? '1' : `${task.attempt} of ${task.maxAttempts}`;
+}
+
+/** How long the last attempt took, or has been running. */
+export function timeOf(task: TaskRecord, now: number): string {
+  if (!('startedAt' in task) || task.startedAt === undefined) return '';
+  const end = task.status === 'in_progress' ? now : Date.parse(task.finishedAt);
+  return duration(end - Date.parse(task.startedAt));
+}
+
+export function costOf(task: TaskRecord): string {
+  return task.cost.usd === 0 ? '' : usd(task.cost.usd);
+}
+
+/** What nobody who is present can do, though tasks are ready for it; one line per capability. */
+export function unstaffed(tasks: readonly TaskRecord[], agents: readonly Presence[]): readonly string[] {
+  const offered = new Set(agents.flatMap((agent) => agent.capabilities));
+  const waiting = new Map<string, number>();
+  for (const task of tasks) {
+    if (task.status === 'ready' && !offered.has(task.capability))
+      waiting.set(task.capability, (waiting.get(task.capability) ?? 0) + 1);
+  }
+  return [...waiting].map(
+    ([capability, n]) =>
+      `no present agent has the capability "${safeLine(capability)}"; ${count(n, 'ready task')} ${n === 1 ? 'waits' : 'wait'} for one`,
+  );
+}
+
+export function goalTable(screen: Screen, goals: readonly GoalRecord[], now: number): string {
+  return table(
+    screen,
+    [
+      { head: 'goal', cell: (goal) => goal.goalId },
+      {
+        head: 'status',
+        cell: (goal) => goal.status,
+        paint: (goal, text) => (text === goal.status ? paintStatus(screen, goal.status) : text),
+      },
+      { head: 'pattern', cell: (goal) => goal.pattern, spare: 1 },
+      { head: 'tasks', cell: (goal) => `${goal.tasks.completed}/${goal.tasks.total}`, right: true },
+      { head: 'cost', cell: (goal) => usd(goal.cost.total), right: true, spare: 2 },
+      { head: 'age', cell: (goal) => duration(now - Date.parse(goal.createdAt)), right: true },
+      { head: 'description', cell: (goal) => goal.description },
+    ],
+    goals,
+  );
+}
+
+/** Cuts each line of a frame to the terminal's width, so that no line wraps into two. */
+export function fitLines(screen: Screen, lines: readonly string[]): readonly string[] {
+  return lines.map((line) => (widthOf(line) > screen.width ? clip(stripColours(line), screen.width) : line));
+}
+
+function stripColours(line: string): string {
+  return line.replace(/\u001b\[[0-9;]*m/g, '');
+}

@@ -1,0 +1,152 @@
+import { describe, expect, it } from 'vitest';
+import { agentTable } from '../../../services/cli/render/agents.ts';
+import { deadTable } from '../../../services/cli/render/dead.ts';
+import { logLine } from '../../../services/cli/render/log.ts';
+import { screenOf } from '../../../services/cli/render/screen.ts';
+import { widthOf } from '../../../services/cli/render/text.ts';
+import { roundPage } from '../../../services/cli/render/vote.ts';
+import { at, CREATED_AT, CREATED_MS, goalRecord, presence, roundRecord, taskRecord } from './records.ts';
+
+const wide = screenOf(Number.POSITIVE_INFINITY, false);
+
+describe('the list of agents', () => {
+  it('says what each can do and how busy it is', () => {
+    const lines = agentTable(
+      wide,
+      [presence({ weight: 2 }), presence({ agentId: 'b', capabilities: ['plan', 'code'] })],
+      CREATED_MS + 61_000,
+    ).split('\n');
+    expect(lines[1]).toMatch(/^researcher-1 +researcher +research +1\/4 +2 +1 m 1 s +0\.1\.0$/);
+    expect(lines[2]).toMatch(/^b +researcher +plan, code +1\/4 +1 m 1 s +0\.1\.0$/);
+  });
+});
+
+describe('the list of dead letters', () => {
+  it('says where each came from, why, and what it cost', () => {
+    const letter = {
+      origin: 'ready' as const,
+      subject: 'mesh.ready.code.g.t',
+      reason: { code: 'attempts_exhausted', message: 'three failures\u001b[2J' },
+      payload: '',
+      goalId: 'g',
+      taskId: 't',
+      attempts: 3,
+      spent: { usd: 0.5, inputTokens: 1, outputTokens: 1, messages: 0 },
+      at: CREATED_AT,
+    };
+    expect(deadTable(wide, [{ sequence: 12, letter }]).split('\n')[1]).toMatch(
+      /^12 +2030-01-31 12:00:00 +ready +g +t +3 +\$0\.5000 +attempts_exhausted +three failures\\u001b\[2J$/,
+    );
+  });
+});
+
+describe('a line of the log', () => {
+  const place = { sequence: 1, at: CREATED_MS + 1_234, subject: 'mesh.x' };
+
+  it('tells transitions', () => {
+    expect(logLine(wide, { ...place, kind: 'goal', record: goalRecord() })).toBe(
+      '12:00:01.234 goal     running  1 of 3 tasks  $0.0012',
+    );
+    const failed = taskRecord({
+      status: 'failed',
+      attempt: 3,
+      agentId: 'coder-1',
+      finishedAt: at(1),
+      error: { code: 'c', message: 'm' },
+    });
+    expect(logLine(wide, { ...place, kind: 'task', record: failed })).toBe(
+      '12:00:01.234 task     a  failed  coder-1  attempt 3  c: m',
+    );
+  });
+
+  it('tells messages and votes, made safe and cut', () => {
+    const common = { goalId: 'brief-42', correlationId: 'c', timestamp: CREATED_AT };
+    const message = {
+      ...common,
+      id: '1',
+      sender: 'coder-1',
+      receiver: 'review',
+      messageType: 'ask',
+      content: { text: '\u001b[2J'.repeat(99) },
+      hops: 0,
+    };
+    const line = logLine(screenOf(70, false), { ...place, kind: 'message', record: message });
+    expect(line).toMatch(/^12:00:01\.234 message {2}coder-1 → review {2}ask {2}\{"text":"\\u001b\[2J.*…$/);
+    expect(widthOf(line)).toBeLessThanOrEqual(70);
+    const request = {
+      roundId: 'r',
+      proposal: 'ok?',
+      options: ['yes'],
+      rule: { method: 'majority' as const },
+      roster: ['a', 'b'],
+      deadline: CREATED_AT,
+      correlationId: 'c',
+    };
+    expect(logLine(wide, { ...place, kind: 'vote', record: request })).toBe(
+      '12:00:01.234 vote     r  majority of 2 voters  ok?',
+    );
+    const ballot = {
+      roundId: 'r',
+      agent: 'a',
+      position: 'yes',
+      confidence: 0.5,
+      rationale: 'why\nnot',
+      timestamp: CREATED_AT,
+    };
+    expect(logLine(wide, { ...place, kind: 'ballot', record: ballot })).toBe(
+      '12:00:01.234 ballot   r  a: yes (0.50)  why not',
+    );
+    expect(logLine(wide, { ...place, kind: 'round', record: roundRecord() })).toBe(
+      '12:00:01.234 round    round-1  approve  3 ballots',
+    );
+    expect(logLine(wide, { ...place, kind: 'unreadable', detail: 'agent: too long' })).toContain(
+      'mesh.x  does not fit the protocol: agent: too long',
+    );
+  });
+});
+
+describe('the decision of a vote', () => {
+  it('shows the tally, the ballots, who abstained and who did not answer, and why it ended', () => {
+    const page = roundPage(wide, roundRecord());
+    expect(page).toContain('round round-1  majority  quorum 3 of 4 voters  12 ms\nShip it?');
+    expect(page).toMatch(/^approve +2 +█{24}$/m);
+    expect(page).toMatch(/^reject +0$/m);
+    expect(page).toMatch(/^r1 +approve +0\.90 +Tests pass$/m);
+    expect(page).toContain('abstained: r3');
+    expect(page).toContain('not answered: r4');
+    expect(page).toContain('consensus: approve with 2 votes (3 of 4 voters answered, the quorum is 3)');
+  });
+
+  it('shows scores and weights where they decide', () => {
+    const rule = { method: 'weighted', weights: { r1: 2.5 }, quorum: 2 };
+    const page = roundPage(wide, roundRecord({ rule, scores: { approve: 3.5 } }));
+    expect(page).toMatch(/^approve +2 +3\.5 +█{24}$/m);
+    expect(page).toMatch(/^reject +0 +0$/m);
+    expect(page).toMatch(/^r1 +approve +2\.5 +0\.90 +Tests pass$/m);
+    expect(page).toMatch(/^r2 +approve +1$/m);
+  });
+
+  it.each([
+    ['insufficient_votes', 'too few ballots came before the deadline'],
+    ['no_majority', 'no option reached what the rule asks for'],
+    ['tie', 'the leading options are exactly equal'],
+  ])('says why there is none: %s', (reason, words) => {
+    const { position: _position, votes: _votes, ...undecided } = roundRecord({ consensus: false, reason });
+    const page = roundPage(wide, undecided);
+    expect(page).toContain(`no consensus: ${reason}, ${words}`);
+  });
+
+  it('does not take names of object members for weights or scores', () => {
+    const page = roundPage(
+      wide,
+      roundRecord({
+        rule: { method: 'weighted', weights: {} },
+        options: ['constructor', 'toString'],
+        ballots: [{ roundId: 'round-1', agent: 'constructor', position: 'toString', timestamp: CREATED_AT }],
+        scores: { toString: 1 },
+      }),
+    );
+    expect(page).toMatch(/^constructor +0 +0$/m);
+    expect(page).toMatch(/^constructor +toString +1$/m);
+  });
+});
