@@ -14,6 +14,8 @@ export interface DagFaults {
   readonly unknown?: number;
   /** The guard stands, a part of the rest does not; the caller gets an error. Only of transitions of more than one write. */
   readonly torn?: number;
+  /** After so many faults there are no more. */
+  readonly most?: number;
 }
 
 /** Faults that really happened. */
@@ -44,6 +46,8 @@ export interface Revision {
   readonly revision: number;
 }
 
+const NO_FAULTS = { refused: 0, unknown: 0, torn: 0 };
+
 /** The broker gave no answer: the write may or may not stand. */
 class MemoryDagUnavailable extends Error {}
 
@@ -67,7 +71,7 @@ export class MemoryDag implements DagStore {
     this.#clock = options.clock;
     this.#latencyMs = options.latencyMs ?? 0;
     this.#random = options.random ?? seededRandom(1);
-    this.#faults = { refused: 0, unknown: 0, torn: 0, ...options.faults };
+    this.#faults = { refused: 0, unknown: 0, torn: 0, most: Number.POSITIVE_INFINITY, ...options.faults };
     this.#dedupeMs = options.dedupeMs ?? 120_000;
   }
 
@@ -134,7 +138,9 @@ export class MemoryDag implements DagStore {
   }
 
   #apply(writes: readonly Write[]): CommitOutcome | Error {
-    const { refused, unknown, torn } = this.#faults;
+    const { most } = this.#faults;
+    const { counts } = this;
+    const { refused, unknown, torn } = counts.refused + counts.unknown + counts.torn < most ? this.#faults : NO_FAULTS;
     if (refused > 0 && this.#random() < refused) {
       this.counts.refused += 1;
       return new MemoryDagUnavailable('no answer; in truth nothing was stored');

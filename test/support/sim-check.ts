@@ -6,7 +6,6 @@ import { close } from '../../shared/core/budget.ts';
 import { Ledger } from '../../shared/protocol/ledger.ts';
 import { GoalRecord, isTerminalGoal } from '../../shared/protocol/goal.ts';
 import { isBlobRef } from '../../shared/protocol/ids.ts';
-import { Ledger } from '../../shared/protocol/ledger.ts';
 import { PLAN_TASK } from '../../shared/protocol/plan.ts';
 import { isTerminalTask, TaskRecord } from '../../shared/protocol/task.ts';
 import type { Revision } from './memory-dag.ts';
@@ -70,9 +69,18 @@ export function violations(world: World): readonly string[] {
   return problems;
 }
 
-function checkTask(world: World, id: string, revisions: readonly Written<TaskRecord>[], completedAt: ReadonlyMap<string, number>, problems: string[]): void {
+function checkTask(
+  world: World,
+  id: string,
+  revisions: readonly Written<TaskRecord>[],
+  completedAt: ReadonlyMap<string, number>,
+  problems: string[],
+): void {
   const terminal = revisions.filter(({ record }) => isTerminalTask(record));
-  if (terminal.length > 1) problems.push(`I1 ${id} ended ${terminal.length} times: ${terminal.map(({ record, revision }) => `${record.status} at ${revision}`).join(', ')}`);
+  if (terminal.length > 1)
+    problems.push(
+      `I1 ${id} ended ${terminal.length} times: ${terminal.map(({ record, revision }) => `${record.status} at ${revision}`).join(', ')}`,
+    );
   const last = revisions.at(-1);
   if (terminal.length === 1 && terminal[0] !== last) problems.push(`I1 ${id} changed after its end`);
   for (const [index, { record, revision }] of revisions.entries()) {
@@ -80,11 +88,13 @@ function checkTask(world: World, id: string, revisions: readonly Written<TaskRec
     if (record.status === 'in_progress' || record.status === 'completed') {
       for (const dependency of dependencies) {
         const at = completedAt.get(`${goalId}.${dependency}`) ?? Number.POSITIVE_INFINITY;
-        if (at > revision) problems.push(`I2 ${id} is ${record.status} at ${revision}, before ${dependency} completed (${at})`);
+        if (at > revision)
+          problems.push(`I2 ${id} is ${record.status} at ${revision}, before ${dependency} completed (${at})`);
       }
     }
     if (attempt > maxAttempts) problems.push(`I10 ${id} is at attempt ${attempt} of ${maxAttempts}`);
-    if ((record.reworks ?? 0) > (record.vote?.maxReworks ?? 1)) problems.push(`I10 ${id} was sent back ${record.reworks} times`);
+    if ((record.reworks ?? 0) > (record.vote?.maxReworks ?? 1))
+      problems.push(`I10 ${id} was sent back ${record.reworks} times`);
     const before = revisions[index - 1]?.record;
     if (before !== undefined) checkStep(world, id, before, record, problems);
   }
@@ -95,7 +105,8 @@ function checkStep(world: World, id: string, before: TaskRecord, after: TaskReco
   const steps = after.attempt - before.attempt;
   if (steps < 0 || steps > 1) problems.push(`I10 ${id} went from attempt ${before.attempt} to ${after.attempt}`);
   if (before.status !== 'in_progress') {
-    if (after.status === 'pending' || (before.status === 'ready' && after.status === 'ready' && steps === 0)) problems.push(`I3 ${id} went from ${before.status} to ${after.status}`);
+    if (after.status === 'pending' || (before.status === 'ready' && after.status === 'ready' && steps === 0))
+      problems.push(`I3 ${id} went from ${before.status} to ${after.status}`);
     return;
   }
   if (after.status === 'cancelled' || after.status === 'pending') {
@@ -104,15 +115,22 @@ function checkStep(world: World, id: string, before: TaskRecord, after: TaskReco
   }
   const handed = world.queue(before.capability)?.handedOut.get(before.item) ?? 0;
   if (after.status === 'in_progress') {
-    if (after.item !== before.item) problems.push(`I3 ${id}: the claim for item ${before.item} was taken over for item ${after.item}`);
-    if (after.attempt === before.attempt && after.agentId !== before.agentId) problems.push(`I3 ${id}: ${after.agentId} wrote on the claim of ${before.agentId}`);
+    if (after.item !== before.item)
+      problems.push(`I3 ${id}: the claim for item ${before.item} was taken over for item ${after.item}`);
+    if (after.attempt === before.attempt && after.agentId !== before.agentId)
+      problems.push(`I3 ${id}: ${after.agentId} wrote on the claim of ${before.agentId}`);
     // A lease that ran out shows as a redelivery of the very item.
-    if (after.attempt > before.attempt && handed < 2) problems.push(`I3 ${id}: ${after.agentId} took the claim of ${before.agentId} over, and its item was handed out once`);
+    if (after.attempt > before.attempt && handed < 2)
+      problems.push(
+        `I3 ${id}: ${after.agentId} took the claim of ${before.agentId} over, and its item was handed out once`,
+      );
     return;
   }
   if (after.status === 'completed') {
     if (after.attempt !== before.attempt || after.agentId !== before.agentId || after.startedAt !== before.startedAt) {
-      problems.push(`I3 ${id} was completed by ${after.agentId} (attempt ${after.attempt}) on the claim of ${before.agentId} (attempt ${before.attempt})`);
+      problems.push(
+        `I3 ${id} was completed by ${after.agentId} (attempt ${after.attempt}) on the claim of ${before.agentId} (attempt ${before.attempt})`,
+      );
     }
     return;
   }
@@ -127,7 +145,8 @@ function checkItems(history: History, completedAt: ReadonlyMap<string, number>, 
     const record = history.tasks.get(task)?.[0]?.record;
     for (const dependency of record?.dependencies ?? []) {
       const at = completedAt.get(`${goalId}.${dependency}`) ?? Number.POSITIVE_INFINITY;
-      if (at > revision) problems.push(`I2 ${task} was released at ${revision}, before ${dependency} completed (${at})`);
+      if (at > revision)
+        problems.push(`I2 ${task} was released at ${revision}, before ${dependency} completed (${at})`);
     }
   }
 }
@@ -140,29 +159,47 @@ function checkGoal(world: World, goal: SimGoal, history: History, problems: stri
     problems.push(`I5 ${goalId} is ${last?.status ?? 'nowhere'}`);
     return;
   }
-  if (revisions.filter(({ record }) => isTerminalGoal(record)).length > 1) problems.push(`I5 ${goalId} ended more than once`);
-  const tasks = [...history.tasks].filter(([id]) => id.startsWith(`${goalId}.`)).map(([, written]) => written.at(-1)?.record);
+  if (revisions.filter(({ record }) => isTerminalGoal(record)).length > 1)
+    problems.push(`I5 ${goalId} ended more than once`);
+  const tasks = [...history.tasks]
+    .filter(([id]) => id.startsWith(`${goalId}.`))
+    .map(([, written]) => written.at(-1)?.record);
   const count = (status: TaskRecord['status']): number => tasks.filter((task) => task?.status === status).length;
-  const counted = { total: tasks.length, completed: count('completed'), failed: count('failed'), cancelled: count('cancelled') };
-  if (JSON.stringify(last.tasks) !== JSON.stringify(counted)) problems.push(`COUNTS ${goalId} says ${JSON.stringify(last.tasks)}, its tasks ${JSON.stringify(counted)}`);
+  const counted = {
+    total: tasks.length,
+    completed: count('completed'),
+    failed: count('failed'),
+    cancelled: count('cancelled'),
+  };
+  if (JSON.stringify(last.tasks) !== JSON.stringify(counted))
+    problems.push(`COUNTS ${goalId} says ${JSON.stringify(last.tasks)}, its tasks ${JSON.stringify(counted)}`);
   if (goal.fate === 'rejected' || last.status === 'rejected') {
-    if (goal.fate !== 'rejected' || last.status !== 'rejected') problems.push(`I5 ${goalId} is ${last.status}, expected ${goal.fate}`);
+    if (goal.fate !== 'rejected' || last.status !== 'rejected')
+      problems.push(`I5 ${goalId} is ${last.status}, expected ${goal.fate}`);
     return;
   }
   const allCompleted = counted.completed === counted.total;
-  if (last.status === 'completed' && !allCompleted) problems.push(`I5 ${goalId} is completed, not all of its tasks are`);
-  if (goal.mayComplete && last.status !== 'completed') problems.push(`I5 ${goalId} asked for nothing impossible and is ${last.status}: ${last.error.code} ${last.error.message}`);
+  if (last.status === 'completed' && !allCompleted)
+    problems.push(`I5 ${goalId} is completed, not all of its tasks are`);
+  if (goal.mayComplete && last.status !== 'completed')
+    problems.push(
+      `I5 ${goalId} asked for nothing impossible and is ${last.status}: ${last.error.code} ${last.error.message}`,
+    );
   if (last.status === 'cancelled' && goal.cancelAt === undefined) problems.push(`I5 ${goalId} was cancelled by nobody`);
   if (last.status === 'completed') {
     const expected = (goal.tasks?.length ?? 0) + (goal.planned ? 1 : 0);
-    if (counted.total !== expected) problems.push(`I5 ${goalId} is completed with ${counted.total} of ${expected} tasks`);
+    if (counted.total !== expected)
+      problems.push(`I5 ${goalId} is completed with ${counted.total} of ${expected} tasks`);
     checkResults(world, goal, history, last.result, problems);
   }
   const billed = world.billed.get(goalId) ?? 0;
   const spent = Math.round((last.spent.usd - last.cost.communication) / MICRO);
-  if (goal.usd !== undefined && billed > Math.round(goal.usd / MICRO)) problems.push(`I4 ${goalId}: models billed ${billed} of ${Math.round(goal.usd / MICRO)}`);
-  if (goal.usd !== undefined && last.spent.usd > goal.usd + MICRO / 2) problems.push(`I4 ${goalId} spent ${last.spent.usd} of ${goal.usd}`);
-  if (goal.usd !== undefined && last.status === 'completed' && spent < billed) problems.push(`I4 ${goalId} says ${spent}, models billed ${billed}`);
+  if (goal.usd !== undefined && billed > Math.round(goal.usd / MICRO))
+    problems.push(`I4 ${goalId}: models billed ${billed} of ${Math.round(goal.usd / MICRO)}`);
+  if (goal.usd !== undefined && last.spent.usd > goal.usd + MICRO / 2)
+    problems.push(`I4 ${goalId} spent ${last.spent.usd} of ${goal.usd}`);
+  if (goal.usd !== undefined && last.status === 'completed' && spent < billed)
+    problems.push(`I4 ${goalId} says ${spent}, models billed ${billed}`);
 }
 
 /** Every result, computed again from the graph alone. */
@@ -173,16 +210,23 @@ function checkResults(world: World, goal: SimGoal, history: History, said: unkno
     right.set(task.taskId, resultOf(task.taskId, task.input.bulk, dependencies));
     const record = history.tasks.get(`${goal.goalId}.${task.taskId}`)?.at(-1)?.record;
     const got = record?.status === 'completed' ? plain(world, record.result) : undefined;
-    if (JSON.stringify(got) !== JSON.stringify(right.get(task.taskId))) problems.push(`RESULT ${goal.goalId}.${task.taskId} is ${short(got)}, expected ${short(right.get(task.taskId))}`);
+    if (JSON.stringify(got) !== JSON.stringify(right.get(task.taskId)))
+      problems.push(`RESULT ${goal.goalId}.${task.taskId} is ${short(got)}, expected ${short(right.get(task.taskId))}`);
   }
   const needed = new Set(goal.tasks?.flatMap((task) => task.dependencies));
   const sinks = (goal.tasks ?? []).map((task) => task.taskId).filter((taskId) => !needed.has(taskId));
   const [only = ''] = sinks;
-  const expected = sinks.length === 1 ? right.get(only) : Object.fromEntries(sinks.map((taskId) => [taskId, right.get(taskId)]));
+  const expected =
+    sinks.length === 1 ? right.get(only) : Object.fromEntries(sinks.map((taskId) => [taskId, right.get(taskId)]));
   const whole = plain(world, said);
-  const got = sinks.length === 1 || typeof whole !== 'object' || whole === null ? whole : Object.fromEntries(Object.entries(whole).map(([taskId, result]) => [taskId, plain(world, result)]));
-  if (JSON.stringify(got) !== JSON.stringify(expected)) problems.push(`RESULT ${goal.goalId} is ${short(got)}, expected ${short(expected)}`);
-  if (goal.planned && history.tasks.get(`${goal.goalId}.${PLAN_TASK}`)?.at(-1)?.record.status !== 'completed') problems.push(`RESULT ${goal.goalId} ran without its plan`);
+  const got =
+    sinks.length === 1 || typeof whole !== 'object' || whole === null
+      ? whole
+      : Object.fromEntries(Object.entries(whole).map(([taskId, result]) => [taskId, plain(world, result)]));
+  if (JSON.stringify(got) !== JSON.stringify(expected))
+    problems.push(`RESULT ${goal.goalId} is ${short(got)}, expected ${short(expected)}`);
+  if (goal.planned && history.tasks.get(`${goal.goalId}.${PLAN_TASK}`)?.at(-1)?.record.status !== 'completed')
+    problems.push(`RESULT ${goal.goalId} ran without its plan`);
 }
 
 function plain(world: World, value: unknown): unknown {
@@ -200,7 +244,8 @@ function checkLedger(goalId: string, revisions: readonly Written<Ledger>[], prob
   for (const { record, revision } of revisions) {
     const { usd, tokens, messages } = record.limits;
     const { spent } = close(record);
-    const over = (limit: number | undefined, value: number): boolean => limit !== undefined && value > limit + MICRO / 2;
+    const over = (limit: number | undefined, value: number): boolean =>
+      limit !== undefined && value > limit + MICRO / 2;
     if (over(usd, spent.usd + spent.communicationUsd) || over(tokens, spent.tokens) || over(messages, spent.messages)) {
       problems.push(`I4 ${goalId} at ${revision}: ${JSON.stringify(spent)} of ${JSON.stringify(record.limits)}`);
     }
@@ -209,7 +254,8 @@ function checkLedger(goalId: string, revisions: readonly Written<Ledger>[], prob
 
 function checkRest(world: World, problems: string[]): void {
   const { running, receipts } = world.held;
-  if (!world.rested) problems.push(`I11 the mesh does not come to rest: ${running} tasks run, ${receipts} receipts are held`);
+  if (!world.rested)
+    problems.push(`I11 the mesh does not come to rest: ${running} tasks run, ${receipts} receipts are held`);
   const queues = [['intake', world.intake], ['cancels', world.cancels], ...world.queues] as const;
   for (const [name, queue] of queues) if (queue.open > 0) problems.push(`I11 ${queue.open} left in the queue ${name}`);
 }

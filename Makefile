@@ -1,0 +1,117 @@
+# Works with GNU make 3.81 (macOS) and later, and any POSIX sh.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BIN := node_modules/.bin
+
+# The Node.js that deploy/bootstrap/node.sh fetched, if it had to, comes first, for everything that a recipe starts. It is
+# started through env because make 3.81 looks up a command without shell syntax on the PATH it was started with itself.
+export PATH := $(CURDIR)/.cache/node/node_modules/.bin:$(PATH)
+NODE := env node
+
+# What the user typed must reach the script as it is: value() keeps make from expanding a dollar sign in it, and the
+# environment keeps it out of every shell word.
+ifneq ($(origin GOAL),undefined)
+override GOAL := $(value GOAL)
+export GOAL
+endif
+ifneq ($(origin INPUT),undefined)
+override INPUT := $(value INPUT)
+export INPUT
+endif
+
+# Suites that take minutes, run by ci-long in this order.
+LONG_SUITES :=
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)$$/\1|\2/p' Makefile | awk -F '|' '{ printf "  %-13s %s\n", $$1, $$2 }'
+
+.PHONY: demo
+demo: deps ## Run one goal through a mesh on this machine (INPUT=file, GOAL="what to do")
+	@[ -n "$$NATS_URL" ] || $(NODE) deploy/bootstrap/main.ts
+	@$(NODE) deploy/demo/main.ts
+
+.PHONY: test
+test: deps broker ## Run every test; ends with "N passed, N failed"
+	@$(BIN)/vitest run
+
+.PHONY: check
+check: types lint format-check imports deadcode sources ## Run every static check
+
+.PHONY: types
+types: deps ## Check the types
+	@$(BIN)/tsc
+
+.PHONY: lint
+lint: deps ## Lint, with type information
+	@$(BIN)/oxlint --type-aware --deny-warnings
+
+.PHONY: format
+format: deps ## Format the sources in place
+	@$(BIN)/biome format --write
+
+.PHONY: format-check
+format-check: deps ## Check the format of the sources
+	@$(BIN)/biome format
+
+.PHONY: imports
+imports: deps ## Check which layer imports what
+	@$(NODE) deploy/bootstrap/check-imports/main.ts
+
+.PHONY: deadcode
+deadcode: deps ## Find files, exports and packages that nothing uses
+	@$(BIN)/knip --no-progress
+
+.PHONY: sources
+sources: deps ## Check file sizes, file names, clock reads in pure code, and skipped tests
+	@$(NODE) deploy/bootstrap/check-sources/main.ts
+
+.PHONY: unit
+unit: deps ## Run the unit tests
+	@$(BIN)/vitest run --project unit
+
+.PHONY: property
+property: deps ## Run the property tests
+	@$(BIN)/vitest run --project property
+
+.PHONY: sim
+sim: deps ## Run the simulation
+	@$(BIN)/vitest run --project sim
+
+.PHONY: contract
+contract: deps broker ## Run the contract tests (every store and bus, one suite)
+	@$(BIN)/vitest run --project contract
+
+.PHONY: integration
+integration: deps broker ## Run the integration tests (real broker, real processes)
+	@$(BIN)/vitest run --project integration
+
+.PHONY: bench
+bench: deps broker ## Measure, beside the broker's raw limit
+	@$(NODE) test/bench/main.ts
+
+.PHONY: asyncapi
+asyncapi: deps ## Write and validate the AsyncAPI document
+	@$(NODE) deploy/asyncapi/main.ts
+
+.PHONY: ci-long
+ci-long: deps broker ## Run the suites that take minutes
+	@for suite in $(LONG_SUITES); do $(MAKE) --no-print-directory "$$suite" || exit 1; done
+
+.PHONY: clean
+clean: ## Remove everything fetched, installed or generated
+	rm -rf .cache coverage node_modules
+
+# What the targets above stand on. All of it is quick when there is nothing to do.
+
+.PHONY: node
+node:
+	@sh deploy/bootstrap/node.sh
+
+.PHONY: deps
+deps: node
+	@sh deploy/bootstrap/packages.sh
+
+.PHONY: broker
+broker: node
+	@$(NODE) deploy/bootstrap/main.ts

@@ -1,0 +1,11 @@
+/**
+ * The kinds of test, each a folder of test/. Timeouts are for a busy machine of two cores: they end a test that hangs, they
+ * judge no speed.
+ */
+export const testKinds = [
+  { name: 'unit', timeoutMs: 10_000, broker: false },
+  { name: 'property', timeoutMs: 60_000, broker: false },
+  { name: 'sim', timeoutMs: 120_000, broker: false },
+  { name: 'contract', timeoutMs: 30_000, broker: true },
+  { name: 'integration', timeoutMs: 60_000, broker: true },
+] as const;

@@ -1,0 +1,68 @@
+/** Copies of the engine from which one guard was removed, and the simulation run on them: it must see what the guard kept away. */
+import { spawn } from 'node:child_process';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** One edit of a source. `from` must stand in it exactly once. */
+export interface Edit {
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+export interface Outcome {
+  readonly exitCode: number | null;
+  readonly output: string;
+}
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const COPIED = ['shared', 'test/support', 'test/sim/main.ts'];
+
+/** Below the project's own folder, so that the copy finds its packages. */
+function copyOf(name: string): string {
+  const folder = join(root, '.cache', 'mutants', name);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  for (const path of COPIED) cpSync(join(root, path), join(folder, path), { recursive: true });
+  return folder;
+}
+
+/**
+ * Plays schedules on a copy of the sources with these edits, until the first violation.
+ *
+ * @throws Error when an edit does not fit the source any more: a mutant that changes nothing proves nothing.
+ */
+export async function simulateMutant(name: string, edits: readonly Edit[], schedules: number): Promise<Outcome> {
+  const folder = copyOf(name);
+  try {
+    for (const { file, from, to } of edits) {
+      const path = join(folder, file);
+      const source = readFileSync(path, 'utf8');
+      const parts = source.split(from);
+      if (parts.length !== 2)
+        throw new Error(
+          `${file}: expected this text once, found it ${parts.length - 1} times; bring the mutant up to date: ${from}`,
+        );
+      writeFileSync(path, parts.join(to));
+    }
+    return await run(join(folder, 'test/sim/main.ts'), schedules);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function run(main: string, schedules: number): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [main, '--schedules', String(schedules), '--seed', '1'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8');
+      stream.on('data', (text: string) => (output += text));
+    }
+    child.once('error', reject);
+    child.once('close', (exitCode) => resolve({ exitCode, output }));
+  });
+}

@@ -1,0 +1,23 @@
+import { availableParallelism } from 'node:os';
+import { defineConfig } from 'vitest/config';
+import { testKinds } from './deploy/bootstrap/test-kinds.ts';
+
+export default defineConfig({
+  test: {
+    reporters: ['default', './test/support/count-reporter.ts'],
+    maxWorkers: Math.max(2, availableParallelism() - 1),
+    allowOnly: false,
+    passWithNoTests: false,
+    retry: 0,
+    projects: testKinds.map((kind) => ({
+      extends: true,
+      test: {
+        name: kind.name,
+        include: [`test/${kind.name}/**/*.test.ts`],
+        testTimeout: kind.timeoutMs,
+        hookTimeout: kind.timeoutMs,
+        globalSetup: kind.broker ? ['./test/support/broker-setup.ts'] : [],
+      },
+    })),
+  },
+});
