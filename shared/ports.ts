@@ -59,7 +59,15 @@ export interface ModelRequest<T> {
 }
 
 export type ModelAnswer<T> =
-  | { readonly ok: true; readonly value: T; readonly usage: ModelUsage; readonly model: string; readonly calls: number; readonly repaired: boolean; readonly offline: boolean }
+  | {
+      readonly ok: true;
+      readonly value: T;
+      readonly usage: ModelUsage;
+      readonly model: string;
+      readonly calls: number;
+      readonly repaired: boolean;
+      readonly offline: boolean;
+    }
   | {
       readonly ok: false;
       /**
@@ -157,7 +165,11 @@ export interface Incoming {
 
 /** At-most-once messaging between agents; whatever is said here is in the log stream too. */
 export interface Bus {
-  publish(subject: string, data: Uint8Array, options?: { readonly reply?: string; readonly headers?: Readonly<Record<string, string>> }): void;
+  publish(
+    subject: string,
+    data: Uint8Array,
+    options?: { readonly reply?: string; readonly headers?: Readonly<Record<string, string>> },
+  ): void;
   /** `queue`: one of the subscribers of that name gets each message. Returns the unsubscribe function. */
   subscribe(subject: string, handle: (message: Incoming) => void, options?: { readonly queue?: string }): () => void;
   /** Resolves once the broker has seen everything published and subscribed so far. */

@@ -8,13 +8,14 @@
 import { jetstreamManager, AckPolicy, DeliverPolicy, jetstream } from '@nats-io/jetstream';
 import { nanos, type NatsConnection } from '@nats-io/transport-node';
 import type { CommitOutcome, DagStore, Stored, Write } from '../ports.ts';
+import { parseTrusted } from '../protocol/codec.ts';
 import type { Subjects } from '../protocol/subjects.ts';
 import { requestsOf } from './requests.ts';
 import { paceOf } from './pace.ts';
 import { type PublishAnswer, publishBatch, publishOne } from './publish.ts';
 
 export interface DagOptions {
-  /** Writes in flight up to which a transition goes out by itself; absent: what is measured to be quicker. */
+  /** Writes in flight up to which a transition goes out by itself; beyond it transitions wait, and go out the way that is quicker. */
   readonly plainInFlightMax?: number;
   /** Writes of one batch; the server takes at most 1000. */
   readonly batchMax?: number;
@@ -23,9 +24,9 @@ export interface DagOptions {
 }
 
 /** The broker did not answer for longer than our patience: nothing is known of the transition. */
-export class StoreUnavailable extends Error {}
+class StoreUnavailable extends Error {}
 /** The broker refuses the write itself. */
-export class WriteRefused extends Error {}
+class WriteRefused extends Error {}
 
 interface Pending {
   readonly writes: readonly Write[];
@@ -33,6 +34,8 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
+/** More than this at once only lengthens the broker's queue. */
+const PLAIN_IN_FLIGHT_MAX = 128;
 const BATCH_MAX = 500;
 const PATIENCE_MS = 300_000;
 const RETRY_MS = 250;
@@ -42,7 +45,7 @@ const NOT_FOUND = 10037;
 
 export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: DagOptions = {}): DagStore {
   const pace = paceOf();
-  const plainMax = (): number => options.plainInFlightMax ?? pace.plainMax();
+  const plainMax = options.plainInFlightMax ?? PLAIN_IN_FLIGHT_MAX;
   const batchMax = options.batchMax ?? BATCH_MAX;
   const patienceMs = options.patienceMs ?? PATIENCE_MS;
   const queue: Pending[] = [];
@@ -73,7 +76,6 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
     const [guard, ...rest] = writes;
     if (guard === undefined) throw new WriteRefused('an empty transition');
     plainInFlight += writes.length;
-    pace.plainStarted(writes.length, performance.now());
     try {
       const outcome = await settle(guard, await publishOne(nc, guard));
       if (!outcome.stored) return { status: 'conflict' };
@@ -89,7 +91,7 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
       };
     } finally {
       plainInFlight -= writes.length;
-      pace.plainEnded(writes.length, performance.now());
+      pace.answered(writes.length, performance.now());
       pump();
     }
   }
@@ -120,9 +122,8 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
 
   async function group(transitions: readonly Pending[]): Promise<void> {
     const writes = transitions.flatMap((pending) => pending.writes);
-    const startedAt = performance.now();
     const answer = await publishBatch(nc, writes);
-    pace.batched(performance.now() - startedAt);
+    pace.answered(writes.length, performance.now());
     if (answer.kind !== 'stored') {
       // One failed guard fails the whole batch, and an unknown outcome is settled write by write: each transition by itself finds out.
       for (const pending of transitions) run(pending);
@@ -134,11 +135,13 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
   }
 
   function pump(): void {
-    if (batchInFlight || queue.length === 0) return;
-    const [next] = queue;
-    if (next !== undefined && queue.length === 1 && plainInFlight + next.writes.length <= plainMax()) {
-      queue.shift();
-      run(next);
+    if (batchInFlight) return;
+    if (queue.length === 0) return pace.idle(performance.now());
+    if (pace.way(performance.now()) === 'plain') {
+      for (let next = queue[0]; next !== undefined && fits(next.writes); next = queue[0]) {
+        queue.shift();
+        run(next);
+      }
       return;
     }
     const transitions = takeBatch();
@@ -152,6 +155,11 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
       batchInFlight = false;
       pump();
     });
+  }
+
+  /** A transition larger than the window goes out when nothing else does. */
+  function fits(writes: readonly Write[]): boolean {
+    return plainInFlight === 0 || plainInFlight + writes.length <= plainMax;
   }
 
   async function readSubject(subject: string): Promise<Stored | undefined> {
@@ -168,8 +176,7 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
 
   return {
     commit(transition) {
-      if (!batchInFlight && queue.length === 0 && plainInFlight + transition.length <= plainMax())
-        return plain(transition);
+      if (!batchInFlight && queue.length === 0 && fits(transition)) return plain(transition);
       return new Promise((resolve, reject) => {
         queue.push({ writes: transition, resolve, reject });
         pump();
@@ -193,15 +200,13 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-const decoder = new TextDecoder();
-
 /** The last message of a subject, from the stream's leader. */
 export async function lastOfSubject(nc: NatsConnection, stream: string, subject: string): Promise<Stored | undefined> {
   const answer = await requestsOf(nc)(`$JS.API.STREAM.MSG.GET.${stream}`, JSON.stringify({ last_by_subj: subject }));
-  const body = JSON.parse(decoder.decode(answer.data)) as {
+  const body = parseTrusted<{
     readonly message?: { readonly seq: number; readonly data?: string; readonly hdrs?: string };
     readonly error?: { readonly err_code?: number; readonly description?: string };
-  };
+  }>(answer.data);
   if (body.message === undefined) {
     if (body.error?.err_code === NOT_FOUND) return undefined;
     throw new Error(body.error?.description ?? 'no message in the answer');

@@ -1,6 +1,7 @@
 /** Guarded publishes to one stream, singly or as one atomic batch; what the broker's answers mean is decided here and nowhere else. */
 import { headers, type MsgHdrs, type NatsConnection, nuid } from '@nats-io/transport-node';
 import type { Write } from '../ports.ts';
+import { parseTrusted } from '../protocol/codec.ts';
 import { requestsOf } from './requests.ts';
 
 /** The answer to a publish, reduced to what a caller can do about it. */
@@ -30,10 +31,8 @@ function guardHeaders(write: Write): MsgHdrs {
   return h;
 }
 
-const decoder = new TextDecoder();
-
 function interpret(data: Uint8Array): PublishAnswer {
-  const ack = JSON.parse(decoder.decode(data)) as PubAck;
+  const ack = parseTrusted<PubAck>(data);
   if (ack.error === undefined) return { kind: 'stored', sequence: ack.seq ?? 0 };
   const code = ack.error.err_code ?? 0;
   if (CONFLICT_CODES.has(code)) return { kind: 'conflict' };

@@ -6,7 +6,7 @@
 import { createInbox, type Msg, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node';
 
 /** Nobody answered: no responder, no answer in time, or the connection is gone. Says nothing about whether the request was carried out. */
-export class NoAnswer extends Error {}
+class NoAnswer extends Error {}
 
 export type Request = (subject: string, data: Uint8Array | string, headers?: MsgHdrs) => Promise<Msg>;
 
@@ -80,6 +80,8 @@ function make(nc: NatsConnection): Request {
 
 /** The prefix given to `connect`; part of the connection, not of its public type. */
 export function inboxPrefixOf(nc: NatsConnection): string {
-  const options = (nc as unknown as { options?: { inboxPrefix?: string } }).options;
-  return options?.inboxPrefix ?? '_INBOX';
+  const options: unknown = Reflect.get(nc, 'options');
+  const prefix: unknown =
+    typeof options === 'object' && options !== null ? Reflect.get(options, 'inboxPrefix') : undefined;
+  return typeof prefix === 'string' ? prefix : '_INBOX';
 }

@@ -17,9 +17,9 @@ import type { Subjects } from '../protocol/subjects.ts';
 /** A holder that did not extend its lease for this long has lost it: the broker hands the item to another agent. */
 export const LEASE_MS = 5_000;
 /** A goal's receipt comes round this often while the goal runs (first time; later ones are further apart). */
-export const RECEIPT_ACK_MS = 10_000;
+const RECEIPT_ACK_MS = 10_000;
 
-export const SERVER_VERSION_MIN = '2.14.4';
+const SERVER_VERSION_MIN = '2.14.4';
 /** Records of ended goals, and the log, are kept this long. No goal lives longer than 7 days (`wallMs`). */
 const RETENTION_MS = 30 * 24 * 60 * 60 * 1000;
 const MIB = 1024 * 1024;
@@ -76,7 +76,7 @@ function wantedStreams(subjects: Subjects, replicas: number): Wanted[] {
       deny_purge: true,
       // What a power cut takes from the log is sourced again; measured to cost a third of the fsync of every record (see ARCHITECTURE).
       ...(replicas === 1 ? { persist_mode: 'async' } : {}),
-    } as Wanted,
+    },
     { ...base, name: subjects.deadStream, subjects: [subjects.deadWildcard], deny_purge: false },
     {
       ...base,

@@ -10,9 +10,16 @@ export type GraphFault =
   | { readonly code: 'duplicate_task'; readonly message: string; readonly path: string }
   | { readonly code: 'unknown_dependency'; readonly message: string; readonly path: string }
   /** `cycle` is closed: its first id is repeated at its end. */
-  | { readonly code: 'cyclic_dependencies'; readonly message: string; readonly path: string; readonly cycle: readonly string[] };
+  | {
+      readonly code: 'cyclic_dependencies';
+      readonly message: string;
+      readonly path: string;
+      readonly cycle: readonly string[];
+    };
 
-export type Validated = { readonly ok: true; readonly order: readonly string[] } | { readonly ok: false; readonly fault: GraphFault };
+export type Validated =
+  | { readonly ok: true; readonly order: readonly string[] }
+  | { readonly ok: false; readonly fault: GraphFault };
 
 /** Each task's dependents, in the order in which the tasks are listed. */
 export function dependentsOf(tasks: readonly Node[]): ReadonlyMap<string, readonly string[]> {
@@ -45,7 +52,11 @@ function duplicateOf(tasks: readonly Node[]): GraphFault | undefined {
   const seen = new Set<string>();
   for (const [index, { taskId }] of tasks.entries()) {
     if (seen.has(taskId)) {
-      return { code: 'duplicate_task', message: `expected each taskId once, got "${taskId}" again`, path: `tasks.${index}.taskId` };
+      return {
+        code: 'duplicate_task',
+        message: `expected each taskId once, got "${taskId}" again`,
+        path: `tasks.${index}.taskId`,
+      };
     }
     seen.add(taskId);
   }

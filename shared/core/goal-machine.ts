@@ -5,21 +5,47 @@
  *   planning | running --stop--> the same, `stopping` set: no task starts any more, the first reason stands
  *   planning | running --finish--> completed | failed | cancelled          (terminal, never changes: I5)
  */
-import type { EndedGoal, ErrorInfo, GoalRecord, GoalSubmission, LiveGoal, Spent, TaskCounts } from '../protocol/goal.ts';
+import type {
+  EndedGoal,
+  ErrorInfo,
+  GoalRecord,
+  GoalSubmission,
+  LiveGoal,
+  Spent,
+  TaskCounts,
+} from '../protocol/goal.ts';
 import { isTerminalGoal } from '../protocol/goal.ts';
-import { timestamp } from '../protocol/ids.ts';
+import { type Json, timestamp } from '../protocol/ids.ts';
 import type { TaskRecord } from '../protocol/task.ts';
 import { addUsd } from './cost.ts';
 
 export type GoalEvent =
   /** How many tasks there will be, before the first of them is written: whoever stops the goal meanwhile knows how many must end. */
   | { readonly type: 'declare'; readonly total: number }
-  | { readonly type: 'materialize'; readonly total: number; readonly sinks: readonly string[]; readonly predicted: number }
+  | {
+      readonly type: 'materialize';
+      readonly total: number;
+      readonly sinks: readonly string[];
+      readonly predicted: number;
+    }
   /** Tasks that ended since the last progress; counts may lag while the goal runs. */
-  | { readonly type: 'progress'; readonly completed: number; readonly failed: number; readonly cancelled: number; readonly spending: Spending }
+  | {
+      readonly type: 'progress';
+      readonly completed: number;
+      readonly failed: number;
+      readonly cancelled: number;
+      readonly spending: Spending;
+    }
   | { readonly type: 'stop'; readonly status: 'failed' | 'cancelled'; readonly error: ErrorInfo }
   /** Exact counts of a graph in which every task is terminal. */
-  | { readonly type: 'finish'; readonly counts: TaskCounts; readonly result: unknown; readonly spending: Spending; readonly firstFailure?: ErrorInfo; readonly at: number };
+  | {
+      readonly type: 'finish';
+      readonly counts: TaskCounts;
+      readonly result: Json | undefined;
+      readonly spending: Spending;
+      readonly firstFailure?: ErrorInfo;
+      readonly at: number;
+    };
 
 /** What the goal's ledger says it spent. */
 export interface Spending {
@@ -32,7 +58,9 @@ export interface Spending {
 
 export const NOTHING_SPENT: Spending = { usd: 0, tokens: 0, messages: 0, communicationUsd: 0, byAgent: {} };
 
-export type GoalStep = { readonly ok: true; readonly goal: GoalRecord } | { readonly ok: false; readonly refusal: 'terminal' | 'unfinished' | 'unchanged'; readonly message: string };
+export type GoalStep =
+  | { readonly ok: true; readonly goal: GoalRecord }
+  | { readonly ok: false; readonly refusal: 'terminal' | 'unfinished' | 'unchanged'; readonly message: string };
 
 export interface Birth {
   readonly goalId: string;
@@ -91,23 +119,38 @@ function charged(goal: LiveGoal, spending: Spending, at: number): Pick<GoalRecor
   const spent: Spent = { usd, tokens, messages, wallMs: Math.max(0, at - Date.parse(goal.createdAt)) };
   const compute = addUsd(Object.values(byAgent));
   const total = addUsd([compute, communicationUsd]);
-  return { spent, cost: { compute: { ...byAgent }, communication: communicationUsd, total, predicted: goal.cost.predicted } };
+  return {
+    spent,
+    cost: { compute: { ...byAgent }, communication: communicationUsd, total, predicted: goal.cost.predicted },
+  };
 }
 
 /** The next record of a goal, or why there is none. Total. */
 export function nextGoal(goal: GoalRecord, event: GoalEvent): GoalStep {
-  if (isTerminalGoal(goal)) return { ok: false, refusal: 'terminal', message: `goal ${goal.goalId} is ${goal.status} for good` };
+  if (isTerminalGoal(goal))
+    return { ok: false, refusal: 'terminal', message: `goal ${goal.goalId} is ${goal.status} for good` };
   switch (event.type) {
     case 'declare':
       if (goal.status === 'running' || goal.stopping !== undefined || goal.tasks.total === event.total) {
-        return { ok: false, refusal: 'unchanged', message: `goal ${goal.goalId} has ${goal.tasks.total} tasks, and ${goal.stopping === undefined ? 'keeps them' : 'is stopping'}` };
+        return {
+          ok: false,
+          refusal: 'unchanged',
+          message: `goal ${goal.goalId} has ${goal.tasks.total} tasks, and ${goal.stopping === undefined ? 'keeps them' : 'is stopping'}`,
+        };
       }
       return { ok: true, goal: { ...goal, tasks: { ...goal.tasks, total: event.total } } };
     case 'materialize':
-      if (goal.status === 'running') return { ok: false, refusal: 'unchanged', message: `goal ${goal.goalId} runs already` };
+      if (goal.status === 'running')
+        return { ok: false, refusal: 'unchanged', message: `goal ${goal.goalId} runs already` };
       return {
         ok: true,
-        goal: { ...goal, status: 'running', tasks: { ...goal.tasks, total: event.total }, sinks: [...event.sinks], cost: { ...goal.cost, predicted: event.predicted } },
+        goal: {
+          ...goal,
+          status: 'running',
+          tasks: { ...goal.tasks, total: event.total },
+          sinks: [...event.sinks],
+          cost: { ...goal.cost, predicted: event.predicted },
+        },
       };
     case 'progress': {
       const { total, completed, failed, cancelled } = goal.tasks;
@@ -117,10 +160,22 @@ export function nextGoal(goal: GoalRecord, event: GoalEvent): GoalStep {
       const lost = within(failed + event.failed, done);
       const dropped = within(cancelled + event.cancelled, done + lost);
       const at = Date.parse(goal.createdAt) + goal.spent.wallMs;
-      return { ok: true, goal: { ...goal, tasks: { total, completed: done, failed: lost, cancelled: dropped }, ...charged(goal, event.spending, at) } };
+      return {
+        ok: true,
+        goal: {
+          ...goal,
+          tasks: { total, completed: done, failed: lost, cancelled: dropped },
+          ...charged(goal, event.spending, at),
+        },
+      };
     }
     case 'stop':
-      if (goal.stopping !== undefined) return { ok: false, refusal: 'unchanged', message: `goal ${goal.goalId} is stopping already: ${goal.stopping.error.code}` };
+      if (goal.stopping !== undefined)
+        return {
+          ok: false,
+          refusal: 'unchanged',
+          message: `goal ${goal.goalId} is stopping already: ${goal.stopping.error.code}`,
+        };
       return { ok: true, goal: { ...goal, stopping: { status: event.status, error: event.error } } };
     case 'finish':
       return finish(goal, event);
@@ -130,11 +185,20 @@ export function nextGoal(goal: GoalRecord, event: GoalEvent): GoalStep {
 function finish(goal: LiveGoal, event: Extract<GoalEvent, { type: 'finish' }>): GoalStep {
   const { total, completed, failed, cancelled } = event.counts;
   if (completed + failed + cancelled !== total) {
-    return { ok: false, refusal: 'unfinished', message: `goal ${goal.goalId}: ${total - completed - failed - cancelled} of ${total} tasks are not terminal` };
+    return {
+      ok: false,
+      refusal: 'unfinished',
+      message: `goal ${goal.goalId}: ${total - completed - failed - cancelled} of ${total} tasks are not terminal`,
+    };
   }
   const { stopping, ...rest } = goal;
-  const ended = { ...rest, tasks: event.counts, ...charged(goal, event.spending, event.at), finishedAt: timestamp(event.at) };
-  const result = event.result === undefined ? {} : { result: event.result as never };
+  const ended = {
+    ...rest,
+    tasks: event.counts,
+    ...charged(goal, event.spending, event.at),
+    finishedAt: timestamp(event.at),
+  };
+  const result = event.result === undefined ? {} : { result: event.result };
   const goalAfter: EndedGoal =
     completed === total && stopping === undefined
       ? { ...ended, status: 'completed', ...result }
@@ -142,7 +206,11 @@ function finish(goal: LiveGoal, event: Extract<GoalEvent, { type: 'finish' }>): 
           ...ended,
           ...result,
           status: stopping?.status ?? 'failed',
-          error: stopping?.error ?? event.firstFailure ?? { code: 'task_failed', message: `${failed} of ${total} tasks failed, ${cancelled} were cancelled` },
+          error: stopping?.error ??
+            event.firstFailure ?? {
+              code: 'task_failed',
+              message: `${failed} of ${total} tasks failed, ${cancelled} were cancelled`,
+            },
         };
   return { ok: true, goal: goalAfter };
 }
@@ -154,10 +222,16 @@ export function countTasks(tasks: readonly TaskRecord[]): TaskCounts {
 }
 
 /** With one sink its result, with several `{taskId: result}` of those that completed. */
-export function resultOf(sinks: readonly string[], resultOfTask: (taskId: string) => unknown): unknown {
+export function resultOf(
+  sinks: readonly string[],
+  resultOfTask: (taskId: string) => Json | undefined,
+): Json | undefined {
   const [only] = sinks;
   if (sinks.length === 1 && only !== undefined) return resultOfTask(only);
-  const results: [string, unknown][] = sinks.map((taskId) => [taskId, resultOfTask(taskId)]);
+  const results = sinks.flatMap((taskId): [string, Json][] => {
+    const result = resultOfTask(taskId);
+    return result === undefined ? [] : [[taskId, result]];
+  });
   // fromEntries defines own properties, so a task called `__proto__` stays data.
-  return Object.fromEntries(results.filter(([, result]) => result !== undefined));
+  return Object.fromEntries(results);
 }

@@ -1,7 +1,17 @@
 /** What becomes of a submission, decided from its bytes alone: the same bytes give the same graph, whoever accepts them, however often. */
 import { decode, fit, type Decoded } from '../protocol/codec.ts';
-import { type ErrorInfo, GoalSubmission, MAX_ATTEMPTS_DEFAULT, type RejectCode, TASKS_MAX, TASK_TIMEOUT_MS_DEFAULT, TaskShorthand, type TaskSpec, WALL_MS_DEFAULT } from '../protocol/goal.ts';
-import { isId, timestamp } from '../protocol/ids.ts';
+import {
+  type ErrorInfo,
+  GoalSubmission,
+  MAX_ATTEMPTS_DEFAULT,
+  type RejectCode,
+  TASKS_MAX,
+  TASK_TIMEOUT_MS_DEFAULT,
+  TaskShorthand,
+  type TaskSpec,
+  WALL_MS_DEFAULT,
+} from '../protocol/goal.ts';
+import { isId, type Json, timestamp } from '../protocol/ids.ts';
 import { PLAN_TASK, type Plan } from '../protocol/plan.ts';
 import { PLAN_CAPABILITY } from '../protocol/subjects.ts';
 import { NO_COST, type TaskRecord } from '../protocol/task.ts';
@@ -28,12 +38,21 @@ export interface Refused {
 const SHORTHAND_TASK = 'task';
 
 /** `capability`: that of the `<m>.tasks.<capability>` subject; undefined for `<m>.goals.submit`. `sequence`: in `<m>_goals`. */
-export function readSubmission(bytes: Uint8Array, sequence: number, capability: string | undefined): Accepted | Refused {
+export function readSubmission(
+  bytes: Uint8Array,
+  sequence: number,
+  capability: string | undefined,
+): Accepted | Refused {
   const decoded = capability === undefined ? decode(GoalSubmission, bytes) : expandShorthand(bytes, capability);
   if (!decoded.ok) return refusedBySchema(decoded);
   const submission = decoded.value;
   const goalId = submission.goalId ?? `g-${sequence}`;
-  const refuse = (error: Refused['error']): Refused => ({ ok: false, goalId, error, description: submission.description });
+  const refuse = (error: Refused['error']): Refused => ({
+    ok: false,
+    goalId,
+    error,
+    description: submission.description,
+  });
   if (submission.tasks === undefined) {
     return { ok: true, goalId, submission, explicit: false, tasks: [planTask(submission)] };
   }
@@ -43,9 +62,13 @@ export function readSubmission(bytes: Uint8Array, sequence: number, capability: 
 }
 
 /** The first reason for which these tasks cannot be a goal's graph. */
-export function graphFault(tasks: readonly TaskSpec[]): Refused['error'] | undefined {
+function graphFault(tasks: readonly TaskSpec[]): Refused['error'] | undefined {
   if (tasks.length > TASKS_MAX) {
-    return { code: 'plan_too_large', message: `expected at most ${TASKS_MAX} tasks, got ${tasks.length}; split the goal`, path: 'tasks' };
+    return {
+      code: 'plan_too_large',
+      message: `expected at most ${TASKS_MAX} tasks, got ${tasks.length}; split the goal`,
+      path: 'tasks',
+    };
   }
   const graph = validateGraph(tasks);
   if (graph.ok) return undefined;
@@ -57,10 +80,21 @@ function expandShorthand(bytes: Uint8Array, capability: string): Decoded<GoalSub
   const decoded = decode(TaskShorthand, bytes);
   if (!decoded.ok) return decoded;
   if (!isId(capability)) {
-    return { ok: false, code: 'invalid_schema', message: `expected a capability of 1 to 64 characters A-Z a-z 0-9 _ - in the subject, got "${capability.slice(0, 80)}"`, raw: decoded.value };
+    return {
+      ok: false,
+      code: 'invalid_schema',
+      message: `expected a capability of 1 to 64 characters A-Z a-z 0-9 _ - in the subject, got "${capability.slice(0, 80)}"`,
+      raw: decoded.value,
+    };
   }
   const { description, input, goalId, budget, maxAttempts, timeoutMs } = decoded.value;
-  const task = { taskId: SHORTHAND_TASK, capability, description, dependencies: [], ...defined({ input, maxAttempts, timeoutMs }) };
+  const task = {
+    taskId: SHORTHAND_TASK,
+    capability,
+    description,
+    dependencies: [],
+    ...defined({ input, maxAttempts, timeoutMs }),
+  };
   return fit(GoalSubmission, { description, tasks: [task], ...defined({ goalId, budget, input }) });
 }
 
@@ -72,7 +106,8 @@ function defined<T extends Record<string, unknown>>(fields: T): Partial<T> {
 
 /** Also a submission that fits no schema may name its goal: then the refusal can be read at that goal's key. */
 function refusedBySchema(decoded: Extract<Decoded<unknown>, { ok: false }>): Refused {
-  const raw = typeof decoded.raw === 'object' && decoded.raw !== null ? (decoded.raw as Record<string, unknown>) : {};
+  const raw: Record<string, unknown> =
+    typeof decoded.raw === 'object' && decoded.raw !== null ? { ...decoded.raw } : {};
   const named = Object.hasOwn(raw, 'goalId') ? raw['goalId'] : undefined;
   const description = typeof raw['description'] === 'string' ? raw['description'].slice(0, 1_000) : '';
   const tooMany = Array.isArray(raw['tasks']) && raw['tasks'].length > TASKS_MAX;
@@ -82,17 +117,36 @@ function refusedBySchema(decoded: Extract<Decoded<unknown>, { ok: false }>): Ref
 }
 
 function planTask(submission: GoalSubmission): TaskSpec {
-  return { taskId: PLAN_TASK, capability: PLAN_CAPABILITY, description: submission.description, dependencies: [], ...defined({ input: submission.input }) };
+  return {
+    taskId: PLAN_TASK,
+    capability: PLAN_CAPABILITY,
+    description: submission.description,
+    dependencies: [],
+    ...defined({ input: submission.input }),
+  };
 }
 
 /** The graph of a committed plan beside its `plan` task, or why it cannot be one. Its first tasks work on the goal's own input. */
-export function graphOfPlan(plan: Plan, goalInput: unknown): { readonly ok: true; readonly tasks: readonly TaskSpec[] } | { readonly ok: false; readonly error: Refused['error'] } {
+export function graphOfPlan(
+  plan: Plan,
+  goalInput: Json | undefined,
+):
+  | { readonly ok: true; readonly tasks: readonly TaskSpec[] }
+  | { readonly ok: false; readonly error: Refused['error'] } {
   const tasks = plan.tasks.map((task) =>
-    task.input === undefined && task.dependencies.length === 0 && goalInput !== undefined ? { ...task, input: goalInput as never } : task,
+    task.input === undefined && task.dependencies.length === 0 && goalInput !== undefined
+      ? { ...task, input: goalInput }
+      : task,
   );
   const reserved = tasks.find((task) => task.taskId === PLAN_TASK || task.capability === PLAN_CAPABILITY);
   const error: Refused['error'] | undefined =
-    reserved === undefined ? graphFault(tasks) : { code: 'invalid_schema', message: `a plan must not contain "${PLAN_TASK}" as task or capability`, path: 'tasks' };
+    reserved === undefined
+      ? graphFault(tasks)
+      : {
+          code: 'invalid_schema',
+          message: `a plan must not contain "${PLAN_TASK}" as task or capability`,
+          path: 'tasks',
+        };
   return error === undefined ? { ok: true, tasks } : { ok: false, error };
 }
 
@@ -131,4 +185,3 @@ export function firstRecords(tasks: readonly TaskSpec[], goal: GoalFacts): reado
 export function deadlineOf(submission: GoalSubmission, now: number): number {
   return now + (submission.budget?.wallMs ?? WALL_MS_DEFAULT);
 }
-

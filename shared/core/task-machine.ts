@@ -10,7 +10,7 @@
  * `pending -> in_progress` and `pending|ready -> completed` are legal: work that ends at once is recorded once.
  */
 import type { ErrorInfo } from '../protocol/goal.ts';
-import { timestamp } from '../protocol/ids.ts';
+import { type Json, timestamp } from '../protocol/ids.ts';
 import { type EndedTask, isTerminalTask, NO_COST, type TaskCost, type TaskRecord } from '../protocol/task.ts';
 import { addUsd } from './cost.ts';
 import { mayStart } from './dag.ts';
@@ -26,13 +26,26 @@ export type TaskEvent =
   | { readonly type: 'release' }
   /** `redelivered`: the broker handed the item out before, so whoever had it lost its lease or gave it back. */
   | { readonly type: 'claim'; readonly by: Claimant; readonly redelivered: boolean }
-  | { readonly type: 'complete'; readonly by: Claimant; readonly result: unknown; readonly cost: TaskCost; readonly at: number }
+  | {
+      readonly type: 'complete';
+      readonly by: Claimant;
+      readonly result: Json;
+      readonly cost: TaskCost;
+      readonly at: number;
+    }
   /** The result waits for its voters. */
-  | { readonly type: 'propose'; readonly by: Claimant; readonly result: unknown; readonly cost: TaskCost }
+  | { readonly type: 'propose'; readonly by: Claimant; readonly result: Json; readonly cost: TaskCost }
   /** The voters refused the candidate. */
   | { readonly type: 'reject'; readonly by: Claimant; readonly reasons: readonly string[]; readonly at: number }
   /** `final`: no further attempt, whatever is left of them. */
-  | { readonly type: 'fail'; readonly by: Claimant; readonly error: ErrorInfo; readonly final: boolean; readonly cost: TaskCost; readonly at: number }
+  | {
+      readonly type: 'fail';
+      readonly by: Claimant;
+      readonly error: ErrorInfo;
+      readonly final: boolean;
+      readonly cost: TaskCost;
+      readonly at: number;
+    }
   /** The broker holds no work item for a claimed task any more: nobody can finish it (found by a sweep only). */
   | { readonly type: 'expire'; readonly at: number }
   | { readonly type: 'cancel'; readonly error?: ErrorInfo; readonly at: number };
@@ -53,7 +66,21 @@ const MAX_REWORKS_DEFAULT = 1;
 
 /** What every status has, and no status-bound field. */
 function common(task: TaskRecord) {
-  const { goalId, taskId, capability, description, attempt, dependencies, cost, correlationId, createdAt, dependents, maxAttempts, timeoutMs, deadline } = task;
+  const {
+    goalId,
+    taskId,
+    capability,
+    description,
+    attempt,
+    dependencies,
+    cost,
+    correlationId,
+    createdAt,
+    dependents,
+    maxAttempts,
+    timeoutMs,
+    deadline,
+  } = task;
   return {
     goalId,
     taskId,
@@ -143,7 +170,11 @@ function claim(task: LiveTask, event: Extract<TaskEvent, { type: 'claim' }>): Ta
     if (task.item !== event.by.item || !event.redelivered) return refuse('held', task, event);
     if (task.attempt >= task.maxAttempts) {
       const message = `expected a result within ${task.maxAttempts} attempts; the last agent (${task.agentId}) lost its lease; raise maxAttempts or look at its log`;
-      return { ok: true, transition: 'exhaust', task: failed(task, event.by, { code: 'lease_expired', message }, event.by.startedAt) };
+      return {
+        ok: true,
+        transition: 'exhaust',
+        task: failed(task, event.by, { code: 'lease_expired', message }, event.by.startedAt),
+      };
     }
   }
   const candidate = task.status === 'pending' ? undefined : task.candidate;
@@ -163,22 +194,48 @@ function claim(task: LiveTask, event: Extract<TaskEvent, { type: 'claim' }>): Ta
 }
 
 function failed(task: TaskRecord, by: Claimant, error: ErrorInfo, at: number): TaskRecord {
-  return { ...common(task), status: 'failed', agentId: by.agentId, startedAt: timestamp(by.startedAt), finishedAt: timestamp(at), error };
+  return {
+    ...common(task),
+    status: 'failed',
+    agentId: by.agentId,
+    startedAt: timestamp(by.startedAt),
+    finishedAt: timestamp(at),
+    error,
+  };
 }
 
-function byHolder(task: LiveTask, event: Extract<TaskEvent, { type: 'complete' | 'propose' | 'reject' | 'fail' }>): TaskStep {
+function byHolder(
+  task: LiveTask,
+  event: Extract<TaskEvent, { type: 'complete' | 'propose' | 'reject' | 'fail' }>,
+): TaskStep {
   const { by } = event;
   const attempt = attemptOf(task);
   const started = { agentId: by.agentId, startedAt: timestamp(by.startedAt) };
   switch (event.type) {
     case 'complete': {
       const cost = addCost(task.cost, event.cost);
-      const record = { ...common(task), ...started, status: 'completed' as const, attempt, cost, finishedAt: timestamp(event.at), result: event.result as never };
+      const record = {
+        ...common(task),
+        ...started,
+        status: 'completed' as const,
+        attempt,
+        cost,
+        finishedAt: timestamp(event.at),
+        result: event.result,
+      };
       return { ok: true, transition: 'complete', task: record };
     }
     case 'propose': {
-      const candidate = { result: event.result as never, rework: task.reworks ?? 0 };
-      const record = { ...common(task), ...started, status: 'in_progress' as const, attempt, cost: addCost(task.cost, event.cost), item: by.item, candidate };
+      const candidate = { result: event.result, rework: task.reworks ?? 0 };
+      const record = {
+        ...common(task),
+        ...started,
+        status: 'in_progress' as const,
+        attempt,
+        cost: addCost(task.cost, event.cost),
+        item: by.item,
+        candidate,
+      };
       return { ok: true, transition: 'propose', task: record };
     }
     case 'reject': {
@@ -187,9 +244,21 @@ function byHolder(task: LiveTask, event: Extract<TaskEvent, { type: 'complete' |
       if (task.vote?.onReject !== 'rework' || reworks >= (task.vote.maxReworks ?? MAX_REWORKS_DEFAULT)) {
         const said = event.reasons.join('; ') || 'no reason given';
         const message = `expected the voters' approval, got none after ${reworks} rework(s): ${said}`;
-        return { ok: true, transition: 'fail', task: { ...failed(task, by, { code: 'no_consensus', message }, event.at), attempt, reasons } };
+        return {
+          ok: true,
+          transition: 'fail',
+          task: { ...failed(task, by, { code: 'no_consensus', message }, event.at), attempt, reasons },
+        };
       }
-      const record = { ...common(task), ...started, status: 'in_progress' as const, attempt, item: by.item, reworks: reworks + 1, reasons };
+      const record = {
+        ...common(task),
+        ...started,
+        status: 'in_progress' as const,
+        attempt,
+        item: by.item,
+        reworks: reworks + 1,
+        reasons,
+      };
       return { ok: true, transition: 'rework', task: record };
     }
     case 'fail': {
@@ -198,7 +267,14 @@ function byHolder(task: LiveTask, event: Extract<TaskEvent, { type: 'complete' |
         return { ok: true, transition: 'fail', task: { ...failed(task, by, event.error, event.at), attempt, cost } };
       }
       const candidate = task.status === 'pending' ? undefined : task.candidate;
-      const record = { ...common(task), status: 'ready' as const, attempt, cost, error: event.error, ...(candidate === undefined ? {} : { candidate }) };
+      const record = {
+        ...common(task),
+        status: 'ready' as const,
+        attempt,
+        cost,
+        error: event.error,
+        ...(candidate === undefined ? {} : { candidate }),
+      };
       return { ok: true, transition: 'retry', task: record };
     }
   }
@@ -208,6 +284,9 @@ function byHolder(task: LiveTask, event: Extract<TaskEvent, { type: 'complete' |
  * I2 for whoever is about to start `task`: all of its dependencies completed, by the records that the leader of the stream gave.
  * `statusOf` answers undefined for a record that does not exist.
  */
-export function dependenciesDone(task: TaskRecord, statusOf: (taskId: string) => TaskRecord['status'] | undefined): boolean {
+export function dependenciesDone(
+  task: TaskRecord,
+  statusOf: (taskId: string) => TaskRecord['status'] | undefined,
+): boolean {
   return mayStart(task.dependencies, (taskId) => statusOf(taskId) === 'completed');
 }

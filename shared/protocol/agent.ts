@@ -10,7 +10,7 @@ export const Presence = z.object({
   agentId: Id,
   role: Id,
   capabilities: z.array(Id),
-  weight: z.number().nonnegative().finite().optional(),
+  weight: z.number().nonnegative().optional(),
   publicKey: z.string().optional(),
   startedAt: Timestamp,
   version: z.string(),

@@ -4,9 +4,9 @@ import { Id, Timestamp } from './ids.ts';
 import { TaskVote } from './vote.ts';
 
 export const TASKS_MAX = 10_000;
-export const DESCRIPTION_MAX = 32_768;
+const DESCRIPTION_MAX = 32_768;
 export const WALL_MS_DEFAULT = 24 * 60 * 60 * 1000;
-export const WALL_MS_MAX = 7 * WALL_MS_DEFAULT;
+const WALL_MS_MAX = 7 * WALL_MS_DEFAULT;
 export const MAX_ATTEMPTS_DEFAULT = 3;
 export const TASK_TIMEOUT_MS_DEFAULT = 300_000;
 
@@ -19,7 +19,7 @@ export type Pattern = z.infer<typeof Pattern>;
 
 /** Hard limits of one goal and everything it spawns (I4). */
 export const Budget = z.object({
-  usd: z.number().nonnegative().finite().optional(),
+  usd: z.number().nonnegative().optional(),
   tokens: z.int().nonnegative().optional(),
   messages: z.int().nonnegative().optional(),
   wallMs: z.int().min(1).max(WALL_MS_MAX).optional(),
@@ -137,12 +137,17 @@ const GoalPublic = {
 };
 
 /** The first decision to end a goal; the goal becomes terminal once its tasks are (I5). The first one wins. */
-export const Stopping = z.object({ status: z.enum(['failed', 'cancelled']), error: ErrorInfo });
-export type Stopping = z.infer<typeof Stopping>;
+const Stopping = z.object({ status: z.enum(['failed', 'cancelled']), error: ErrorInfo });
 
 export const GoalRecord = z.discriminatedUnion('status', [
   z.object({ ...GoalPublic, ...GoalInternals, status: z.enum(['planning', 'running']), stopping: Stopping.optional() }),
-  z.object({ ...GoalPublic, ...GoalInternals, status: z.literal('completed'), result: z.json().optional(), finishedAt: Timestamp }),
+  z.object({
+    ...GoalPublic,
+    ...GoalInternals,
+    status: z.literal('completed'),
+    result: z.json().optional(),
+    finishedAt: Timestamp,
+  }),
   z.object({
     ...GoalPublic,
     ...GoalInternals,

@@ -22,6 +22,9 @@ export function timestamp(ms: number): string {
   return new Date(ms).toISOString();
 }
 
+/** Any JSON value. */
+export type Json = z.infer<ReturnType<typeof z.json>>;
+
 /** A reference into the object bucket `<m>_blobs` that stands for a JSON value of more than 512 KiB. */
 export const BlobRef = z.strictObject({ $blob: z.string().min(1).max(256) });
 export type BlobRef = z.infer<typeof BlobRef>;

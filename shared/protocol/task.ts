@@ -18,8 +18,7 @@ export type TaskCost = z.infer<typeof TaskCost>;
 export const NO_COST: TaskCost = { usd: 0, inputTokens: 0, outputTokens: 0, messages: 0 };
 
 /** A result that waits for its voters' decision: persisted before the round, so that a takeover votes on it instead of working again. */
-export const Candidate = z.object({ result: z.json(), rework: z.int().nonnegative() });
-export type Candidate = z.infer<typeof Candidate>;
+const Candidate = z.object({ result: z.json(), rework: z.int().nonnegative() });
 
 const Common = {
   goalId: Id,
@@ -59,7 +58,14 @@ export const TaskRecord = z.discriminatedUnion('status', [
     item: z.int().nonnegative(),
     candidate: Candidate.optional(),
   }),
-  z.object({ ...Common, status: z.literal('completed'), agentId: Id, startedAt: Timestamp, finishedAt: Timestamp, result: z.json() }),
+  z.object({
+    ...Common,
+    status: z.literal('completed'),
+    agentId: Id,
+    startedAt: Timestamp,
+    finishedAt: Timestamp,
+    result: z.json(),
+  }),
   z.object({
     ...Common,
     status: z.literal('failed'),
@@ -78,9 +84,6 @@ export const TaskRecord = z.discriminatedUnion('status', [
   }),
 ]);
 export type TaskRecord = z.infer<typeof TaskRecord>;
-export type PendingTask = Extract<TaskRecord, { status: 'pending' }>;
-export type ReadyTask = Extract<TaskRecord, { status: 'ready' }>;
-export type RunningTask = Extract<TaskRecord, { status: 'in_progress' }>;
 export type CompletedTask = Extract<TaskRecord, { status: 'completed' }>;
 export type EndedTask = Extract<TaskRecord, { status: 'completed' | 'failed' | 'cancelled' }>;
 

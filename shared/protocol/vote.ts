@@ -11,7 +11,7 @@ const Option = z
   .refine((option) => option !== ABSTAIN, '"abstain" is presence, never an option');
 
 /** Weights default to 1.0; a negative, infinite or NaN weight is refused. */
-const Weight = z.number().nonnegative().finite();
+const Weight = z.number().nonnegative();
 
 export const VoteMethod = z.enum(['majority', 'weighted', 'unanimous', 'ahead-by-k']);
 export type VoteMethod = z.infer<typeof VoteMethod>;

@@ -42,7 +42,12 @@ export async function runAgent(manifest: Manifest): Promise<void> {
     const config = readConfig(process.env, manifest.usesModel ? ['OPENAI_BASE_URL'] : []);
     const agentId = config.AGENT_ID ?? `${manifest.role}-${randomUUID().slice(0, SUFFIX_LENGTH)}`;
     Id.parse(agentId);
-    log = pino({ name: manifest.role, level: config.LOG_LEVEL, base: { agentId, mesh: config.MESH }, redact: ['NATS_NKEY_SEED', 'OPENAI_API_KEY'] });
+    log = pino({
+      name: manifest.role,
+      level: config.LOG_LEVEL,
+      base: { agentId, mesh: config.MESH },
+      redact: ['NATS_NKEY_SEED', 'OPENAI_API_KEY'],
+    });
     const stopping = new AbortController();
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort(signal));
     await live(manifest, config, agentId, log, stopping.signal);
@@ -56,17 +61,33 @@ export async function runAgent(manifest: Manifest): Promise<void> {
   }
 }
 
-async function live(manifest: Manifest, config: Environment, agentId: string, log: Logger, stopping: AbortSignal): Promise<void> {
+async function live(
+  manifest: Manifest,
+  config: Environment,
+  agentId: string,
+  log: Logger,
+  stopping: AbortSignal,
+): Promise<void> {
   const metrics = metricsOf();
   const subjects = subjectsOf(config.MESH);
   const slots = config.SLOTS ?? manifest.limits.slots;
   const capabilities = Object.keys(manifest.capabilities);
-  if (slots < capabilities.length) throw new ConfigError(`SLOTS: expected at least ${capabilities.length}, one for each capability of this agent, got ${slots}`);
+  if (slots < capabilities.length)
+    throw new ConfigError(
+      `SLOTS: expected at least ${capabilities.length}, one for each capability of this agent, got ${slots}`,
+    );
   const prices = readPrices(config);
   const unready = new Set(['broker', 'consumers']);
-  const http = await serveHttp({ host: config.HTTP_HOST, port: config.HTTP_PORT, registry: metrics.registry, unready: () => [...unready] }).catch((error: unknown) => {
+  const http = await serveHttp({
+    host: config.HTTP_HOST,
+    port: config.HTTP_PORT,
+    registry: metrics.registry,
+    unready: () => [...unready],
+  }).catch((error: unknown) => {
     const detail = error instanceof Error ? error.message : String(error);
-    throw new ConfigError(`HTTP_PORT, HTTP_HOST: expected a free port (0: any) on an address of this machine, got ${config.HTTP_PORT} on ${config.HTTP_HOST}: ${detail}`);
+    throw new ConfigError(
+      `HTTP_PORT, HTTP_HOST: expected a free port (0: any) on an address of this machine, got ${config.HTTP_PORT} on ${config.HTTP_HOST}: ${detail}`,
+    );
   });
   log.info({ event: 'http.listening', port: http.port }, 'http listening');
   const model = modelOf(config, manifest, prices, slots, policyObserver(log, metrics));
@@ -88,15 +109,38 @@ async function live(manifest: Manifest, config: Environment, agentId: string, lo
   };
   const engine = engineOf(deps, {
     runHandler: (ledgers) => handlerRunner(deps, manifest, { model, ledgers, observe }, log),
-    hold: (spec) => holdRound({ bus: deps.bus, store: deps.store, clock: deps.clock, subjects, agentId, observer: roundObserver(log, metrics) }, spec),
+    hold: (spec) =>
+      holdRound(
+        {
+          bus: deps.bus,
+          store: deps.store,
+          clock: deps.clock,
+          subjects,
+          agentId,
+          observer: roundObserver(log, metrics),
+        },
+        spec,
+      ),
     estimateOf: (capability) => known[capability] ?? 0,
   });
   const votes =
     manifest.vote === undefined
       ? undefined
       : serveVotes(
-          { bus: deps.bus, clock: deps.clock, subjects, observer: voterObserver(log, metrics), ...(config.AGENT_ID === undefined ? {} : { recall: ballotRecall(nc, subjects, agentId) }) },
-          { agentId, capabilities, decide: voterOf(deps, manifest, { model, ledgers: engine.ledgers, observe }, log), concurrency: slots, queueMax: VOTES_QUEUED_MAX },
+          {
+            bus: deps.bus,
+            clock: deps.clock,
+            subjects,
+            observer: voterObserver(log, metrics),
+            ...(config.AGENT_ID === undefined ? {} : { recall: ballotRecall(nc, subjects, agentId) }),
+          },
+          {
+            agentId,
+            capabilities,
+            decide: voterOf(deps, manifest, { model, ledgers: engine.ledgers, observe }, log),
+            concurrency: slots,
+            queueMax: VOTES_QUEUED_MAX,
+          },
         );
   const closeMailbox = mailbox(deps, manifest, metrics, log);
   const pulling = await startPulling(nc, subjects, config.REPLICAS, engine, capabilities, slots, metrics);
@@ -162,7 +206,8 @@ function watchConnection(nc: Connection, unready: Set<string>, log: Logger): voi
     for await (const status of nc.status()) {
       if (status.type === 'disconnect') unready.add('broker');
       if (status.type === 'reconnect') unready.delete('broker');
-      if (status.type === 'disconnect' || status.type === 'reconnect') log.warn({ event: `broker.${status.type}` }, `broker ${status.type}`);
+      if (status.type === 'disconnect' || status.type === 'reconnect')
+        log.warn({ event: `broker.${status.type}` }, `broker ${status.type}`);
       if (status.type === 'error') log.warn({ event: 'broker.error', err: status.error }, 'broker error');
     }
   })();
@@ -206,7 +251,8 @@ function mailbox(deps: Deps, manifest: Manifest, metrics: Metrics, log: Logger):
       },
       failed: (error) => log.error({ event: 'message.failed', err: error }, 'message could not be handled'),
     },
-    onMessage: async (message) => (manifest.onMessage === undefined ? { status: 'received', by: deps.agentId } : manifest.onMessage(message)),
+    onMessage: async (message) =>
+      manifest.onMessage === undefined ? { status: 'received', by: deps.agentId } : manifest.onMessage(message),
   });
 }
 
@@ -217,12 +263,26 @@ interface Pulling {
   idle(): Promise<void>;
 }
 
-async function startPulling(nc: Connection, subjects: Subjects, replicas: number, engine: Engine, capabilities: readonly string[], slots: number, metrics: Metrics): Promise<Pulling> {
+async function startPulling(
+  nc: Connection,
+  subjects: Subjects,
+  replicas: number,
+  engine: Engine,
+  capabilities: readonly string[],
+  slots: number,
+  metrics: Metrics,
+): Promise<Pulling> {
   const working = new Set<Promise<void>>();
   const pulls: Pull[] = [];
   const counts = new Map<string, { requests: number; errors: number; processingMs: number }>();
 
-  function pull(stream: string, consumer: string, credit: number, recreate: () => Promise<void>, handle: (delivery: Delivery) => Promise<void>): void {
+  function pull(
+    stream: string,
+    consumer: string,
+    credit: number,
+    recreate: () => Promise<void>,
+    handle: (delivery: Delivery) => Promise<void>,
+  ): void {
     const queue: Pull = natsPull(nc, {
       stream,
       consumer,
@@ -248,17 +308,25 @@ async function startPulling(nc: Connection, subjects: Subjects, replicas: number
       await ensureCapability(nc, subjects, capability);
       const count = { requests: 0, errors: 0, processingMs: 0 };
       counts.set(capability, count);
-      pull(subjects.dagStream, subjects.capabilityConsumer(capability), share, () => ensureCapability(nc, subjects, capability), async (delivery) => {
-        const startedAt = performance.now();
-        metrics.tasksInProgress.inc({ capability });
-        await engine.item(delivery, capability);
-        metrics.tasksInProgress.dec({ capability });
-        count.requests += 1;
-        count.processingMs += performance.now() - startedAt;
-      });
+      pull(
+        subjects.dagStream,
+        subjects.capabilityConsumer(capability),
+        share,
+        () => ensureCapability(nc, subjects, capability),
+        async (delivery) => {
+          const startedAt = performance.now();
+          metrics.tasksInProgress.inc({ capability });
+          await engine.item(delivery, capability);
+          metrics.tasksInProgress.dec({ capability });
+          count.requests += 1;
+          count.processingMs += performance.now() - startedAt;
+        },
+      );
     }),
   );
-  pull(subjects.goalsStream, subjects.intakeConsumer, INTAKE_AT_ONCE, streams, (delivery) => engine.submission(delivery));
+  pull(subjects.goalsStream, subjects.intakeConsumer, INTAKE_AT_ONCE, streams, (delivery) =>
+    engine.submission(delivery),
+  );
   pull(subjects.goalsStream, subjects.cancelConsumer, CANCELS_AT_ONCE, streams, (delivery) => engine.cancel(delivery));
   return {
     stats: (capability) => counts.get(capability) ?? { requests: 0, errors: 0, processingMs: 0 },

@@ -8,7 +8,12 @@ import type { Ledgers } from './engine/ledgers.ts';
 export interface Asker {
   readonly model: Model | undefined;
   readonly ledgers: Ledgers;
-  readonly observe: (model: string, outcome: string, seconds: number, usage: { readonly inputTokens: number; readonly outputTokens: number }) => void;
+  readonly observe: (
+    model: string,
+    outcome: string,
+    seconds: number,
+    usage: { readonly inputTokens: number; readonly outputTokens: number },
+  ) => void;
 }
 
 export interface AskFor {
@@ -26,17 +31,24 @@ const FREE: SpendGate = { reserve: () => Promise.resolve({ granted: true, settle
 /** Throws HandlerError: `invalid_output`, `model_unavailable`, `model_refused`, `budget_exceeded`, `no_model`. */
 export async function ask<T>(asker: Asker, what: AskFor, question: Ask<T>): Promise<Answer<T>> {
   const { model, ledgers } = asker;
-  if (model === undefined) throw new HandlerError('no_model', 'this agent has no model: set OPENAI_BASE_URL and declare usesModel in its manifest', { retry: false });
+  if (model === undefined)
+    throw new HandlerError(
+      'no_model',
+      'this agent has no model: set OPENAI_BASE_URL and declare usesModel in its manifest',
+      { retry: false },
+    );
   await what.beforeCall();
   const limits = await what.limits();
   const { goalId } = what;
-  const budget: SpendGate = goalId === undefined ? FREE : { reserve: (worst) => ledgers.reserve(goalId, limits, what.holder, worst) };
+  const budget: SpendGate =
+    goalId === undefined ? FREE : { reserve: (worst) => ledgers.reserve(goalId, limits, what.holder, worst) };
   const startedAt = performance.now();
   const answer = await model.complete({ ...question, budget, signal: what.signal });
   const { usage } = answer;
   asker.observe(model.name, answer.ok ? 'ok' : answer.reason, (performance.now() - startedAt) / 1_000, usage);
   what.onCost({ usd: usage.usd, inputTokens: usage.inputTokens, outputTokens: usage.outputTokens, messages: 0 });
-  if (answer.ok) return { value: answer.value, usage, model: answer.model, offline: answer.offline, repaired: answer.repaired };
+  if (answer.ok)
+    return { value: answer.value, usage, model: answer.model, offline: answer.offline, repaired: answer.repaired };
   throw errorOf(answer);
 }
 

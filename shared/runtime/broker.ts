@@ -32,7 +32,13 @@ export const systemClock: Clock = {
 };
 
 /** Connects as soon as the broker answers, and makes sure of its streams. Says once a try what is missing. */
-export async function joinBroker(config: Environment, subjects: Subjects, agentId: string, log: Logger, stopping: AbortSignal): Promise<Connection> {
+export async function joinBroker(
+  config: Environment,
+  subjects: Subjects,
+  agentId: string,
+  log: Logger,
+  stopping: AbortSignal,
+): Promise<Connection> {
   const options = {
     url: config.NATS_URL,
     name: agentId,
@@ -53,7 +59,13 @@ export async function joinBroker(config: Environment, subjects: Subjects, agentI
   }
 }
 
-export function depsOn(nc: Connection, subjects: Subjects, agentId: string, communication: CommunicationPrice, events: EngineEvents): Deps {
+export function depsOn(
+  nc: Connection,
+  subjects: Subjects,
+  agentId: string,
+  communication: CommunicationPrice,
+  events: EngineEvents,
+): Deps {
   return {
     store: natsDagStore(nc, subjects),
     bus: natsBus(nc),

@@ -22,7 +22,10 @@ function isCredentialsFile(path: string): boolean {
 const Environment = z.object({
   NATS_URL: Addresses.default('nats://127.0.0.1:4222'),
   NATS_CREDS: Text.refine(isCredentialsFile).optional(),
-  NATS_NKEY_SEED: z.string().regex(/^SU[A-Z2-7]{56}$/).optional(),
+  NATS_NKEY_SEED: z
+    .string()
+    .regex(/^SU[A-Z2-7]{56}$/)
+    .optional(),
   MESH: Id.default('mesh'),
   AGENT_ID: Id.optional(),
   HTTP_HOST: Text.default('127.0.0.1'),
@@ -60,14 +63,27 @@ const ACCEPTS: Readonly<Record<keyof Environment, string>> = {
 export class ConfigError extends Error {}
 
 /** An empty variable counts as unset. Throws ConfigError. */
-export function readConfig(env: Readonly<Record<string, string | undefined>>, required: readonly (keyof Environment)[] = []): Readonly<Environment> {
+export function readConfig(
+  env: Readonly<Record<string, string | undefined>>,
+  required: readonly (keyof Environment)[] = [],
+): Readonly<Environment> {
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
   const missing = required.find((name) => set[name] === undefined);
   if (missing !== undefined) throw new ConfigError(`${missing}: expected ${ACCEPTS[missing]}, got nothing; set it`);
   const parsed = Environment.safeParse(set);
   if (parsed.success) return Object.freeze(parsed.data);
-  const name = String(parsed.error.issues[0]?.path[0] ?? '') as keyof Environment;
+  const name = variableOf(parsed.error.issues[0]?.path[0]);
   // A seed, a key, or an address that may hold a password is never echoed.
-  const secret = name === 'NATS_NKEY_SEED' || name === 'OPENAI_API_KEY' || (name === 'NATS_URL' && set[name]?.includes('@') === true);
-  throw new ConfigError(`${name}: expected ${ACCEPTS[name] ?? 'another value'}, got ${secret ? 'something else' : JSON.stringify(set[name])}`);
+  const secret =
+    name === 'NATS_NKEY_SEED' ||
+    name === 'OPENAI_API_KEY' ||
+    (name === 'NATS_URL' && set[name]?.includes('@') === true);
+  throw new ConfigError(
+    `${name}: expected ${ACCEPTS[name]}, got ${secret ? 'something else' : JSON.stringify(set[name])}`,
+  );
+}
+
+function variableOf(path: PropertyKey | undefined): keyof Environment {
+  const name = Object.keys(Environment.shape).find((key): key is keyof Environment => key === path);
+  return name ?? 'NATS_URL';
 }

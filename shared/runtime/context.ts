@@ -63,7 +63,11 @@ export class HandlerError extends Error {
   readonly code: string;
   readonly retry: boolean;
   readonly retryAfterMs: number | undefined;
-  constructor(code: string, message: string, options: { readonly retry?: boolean; readonly retryAfterMs?: number } = {}) {
+  constructor(
+    code: string,
+    message: string,
+    options: { readonly retry?: boolean; readonly retryAfterMs?: number } = {},
+  ) {
     super(message);
     this.name = 'HandlerError';
     this.code = code;

@@ -18,10 +18,17 @@ export function handlerRunner(deps: Deps, manifest: Manifest, asker: Asker, log:
   return async (call) => {
     const { task, attempt, signal } = call;
     const { goalId, taskId, correlationId } = task;
-    const capability = Object.hasOwn(manifest.capabilities, task.capability) ? manifest.capabilities[task.capability] : undefined;
-    if (capability === undefined) throw new HandlerError('unknown_capability', `expected one of ${Object.keys(manifest.capabilities).join(', ')}, got ${task.capability}`);
+    const capability = Object.hasOwn(manifest.capabilities, task.capability)
+      ? manifest.capabilities[task.capability]
+      : undefined;
+    if (capability === undefined)
+      throw new HandlerError(
+        'unknown_capability',
+        `expected one of ${Object.keys(manifest.capabilities).join(', ')}, got ${task.capability}`,
+      );
     const input = fit(capability.input, call.input);
-    if (!input.ok) throw new HandlerError('invalid_input', `input of ${task.capability}: ${input.message}`, { retry: false });
+    if (!input.ok)
+      throw new HandlerError('invalid_input', `input of ${task.capability}: ${input.message}`, { retry: false });
 
     let goal: ReturnType<typeof readGoal> | undefined;
     const readOnce = (): ReturnType<typeof readGoal> => (goal ??= readGoal(deps, goalId));
@@ -77,19 +84,33 @@ async function guarded<T>(run: () => Promise<T>): Promise<T> {
 
 /** A voter's opinion, within the budget of the goal that the round belongs to. */
 export function voterOf(deps: Deps, manifest: Manifest, asker: Asker, log: Logger) {
-  return async (request: VoteRequest, signal: AbortSignal): Promise<Pick<Ballot, 'position' | 'confidence' | 'rationale'>> => {
+  return async (
+    request: VoteRequest,
+    signal: AbortSignal,
+  ): Promise<Pick<Ballot, 'position' | 'confidence' | 'rationale'>> => {
     const { vote } = manifest;
     const { roundId, goalId, correlationId } = request;
     if (vote === undefined) return { position: 'abstain', rationale: 'this agent has no opinion' };
     const limits = async () => {
       const goal = goalId === undefined ? undefined : await readGoal(deps, goalId);
       // A goal that is over is not charged any more.
-      if (goal !== undefined && isTerminalGoal(goal.record)) throw new HandlerError('goal_ended', 'the goal is terminal', { retry: false });
+      if (goal !== undefined && isTerminalGoal(goal.record))
+        throw new HandlerError('goal_ended', 'the goal is terminal', { retry: false });
       return goal?.record.budget ?? NO_LIMITS;
     };
     // One reservation per round and voter: a round id is an id, so it can stand for the task.
-    const scope = { goalId, limits, holder: { agentId: deps.agentId, taskId: roundId, attempt: 1 }, signal, beforeCall: () => Promise.resolve(), onCost: () => undefined };
-    const context = { ...request, ...(request.context === undefined ? {} : { context: (await resolved(deps, request.context)) as VoteRequest['context'] }) };
+    const scope = {
+      goalId,
+      limits,
+      holder: { agentId: deps.agentId, taskId: roundId, attempt: 1 },
+      signal,
+      beforeCall: () => Promise.resolve(),
+      onCost: () => undefined,
+    };
+    const context = {
+      ...request,
+      ...(request.context === undefined ? {} : { context: await resolved(deps, request.context) }),
+    };
     return vote(context, {
       agentId: deps.agentId,
       signal,

@@ -30,10 +30,13 @@ export interface MailboxDeps {
 /** Starts to receive. Messages to a capability go to one agent that has it. */
 export function openMailbox(deps: MailboxDeps): () => void {
   const { bus, subjects, agentId } = deps;
-  const take = (message: Incoming): void => void receive(deps, message).catch((error: unknown) => deps.events.failed(error));
+  const take = (message: Incoming): void =>
+    void receive(deps, message).catch((error: unknown) => deps.events.failed(error));
   const stops = [
     bus.subscribe(subjects.messagesTo(agentId), take),
-    ...deps.capabilities.map((capability) => bus.subscribe(subjects.messagesTo(capability), take, { queue: capability })),
+    ...deps.capabilities.map((capability) =>
+      bus.subscribe(subjects.messagesTo(capability), take, { queue: capability }),
+    ),
   ];
   return () => {
     for (const stop of stops) stop();
@@ -42,21 +45,57 @@ export function openMailbox(deps: MailboxDeps): () => void {
 
 async function receive(deps: MailboxDeps, incoming: Incoming): Promise<void> {
   const decoded = decode(AgentMessage, incoming.data);
-  if (!decoded.ok) return refuse(deps, incoming, decoded.code === 'invalid_json' ? 'invalid_json' : 'invalid_message', decoded.message);
+  if (!decoded.ok)
+    return refuse(
+      deps,
+      incoming,
+      decoded.code === 'invalid_json' ? 'invalid_json' : 'invalid_message',
+      decoded.message,
+    );
   const message = decoded.value;
   const expected = subjectOf(deps, message);
   // The broker guards the subject, not the body: a sender that differs from the subject's token is a forgery.
-  if (incoming.subject !== expected) return refuse(deps, incoming, 'forged_message', `expected subject ${expected} for this envelope, got ${incoming.subject}`, message);
-  if (message.hops > HOPS_MAX) return refuse(deps, incoming, 'too_many_hops', `expected at most ${HOPS_MAX} hops, got ${message.hops}: the message goes in circles`, message);
+  if (incoming.subject !== expected)
+    return refuse(
+      deps,
+      incoming,
+      'forged_message',
+      `expected subject ${expected} for this envelope, got ${incoming.subject}`,
+      message,
+    );
+  if (message.hops > HOPS_MAX)
+    return refuse(
+      deps,
+      incoming,
+      'too_many_hops',
+      `expected at most ${HOPS_MAX} hops, got ${message.hops}: the message goes in circles`,
+      message,
+    );
   deps.events.received(message, incoming.data.length);
   if (incoming.reply !== undefined && !incoming.reply.startsWith(`${deps.subjects.inbox(message.sender)}.`)) {
-    return refuse(deps, incoming, 'foreign_reply', `expected a reply subject below ${deps.subjects.inbox(message.sender)}, got ${incoming.reply}`, message);
+    return refuse(
+      deps,
+      incoming,
+      'foreign_reply',
+      `expected a reply subject below ${deps.subjects.inbox(message.sender)}, got ${incoming.reply}`,
+      message,
+    );
   }
   const content = await deps.onMessage(message);
   if (incoming.reply === undefined || content === undefined) return;
   const { goalId, taskId, correlationId } = message;
   const ids = { ...(goalId === undefined ? {} : { goalId }), ...(taskId === undefined ? {} : { taskId }) };
-  const reply = { id: deps.nextId(), sender: deps.agentId, receiver: message.sender, messageType: 'reply', content, timestamp: timestamp(deps.clock.now()), correlationId, ...ids, hops: message.hops + 1 };
+  const reply = {
+    id: deps.nextId(),
+    sender: deps.agentId,
+    receiver: message.sender,
+    messageType: 'reply',
+    content,
+    timestamp: timestamp(deps.clock.now()),
+    correlationId,
+    ...ids,
+    hops: message.hops + 1,
+  };
   const checked = decode(AgentMessage, encode(reply));
   if (!checked.ok) throw new Error(`reply to ${message.sender}: ${checked.message}`);
   const bytes = encode(checked.value);
@@ -68,11 +107,25 @@ function subjectOf(deps: MailboxDeps, message: AgentMessage): string {
   return deps.subjects.message(message.sender, message.receiver, message.messageType);
 }
 
-async function refuse(deps: MailboxDeps, incoming: Incoming, code: string, detail: string, message?: AgentMessage): Promise<void> {
+async function refuse(
+  deps: MailboxDeps,
+  incoming: Incoming,
+  code: string,
+  detail: string,
+  message?: AgentMessage,
+): Promise<void> {
   deps.events.refused(code, detail, incoming.subject);
   const goalId = message?.goalId === undefined ? {} : { goalId: message.goalId };
   const taskId = message?.taskId === undefined ? {} : { taskId: message.taskId };
   const payload = Buffer.from(incoming.data).toString('base64');
-  const letter = { origin: 'message' as const, subject: incoming.subject, reason: { code, message: detail }, payload, ...goalId, ...taskId, at: timestamp(deps.clock.now()) };
+  const letter = {
+    origin: 'message' as const,
+    subject: incoming.subject,
+    reason: { code, message: detail },
+    payload,
+    ...goalId,
+    ...taskId,
+    at: timestamp(deps.clock.now()),
+  };
   await deps.dead.put(letter, `message.${deps.nextId()}`);
 }

@@ -35,7 +35,10 @@ export interface Manifest {
   /** Messages from other agents; a value is the reply. Absent: the message is logged, and its receipt confirmed to whoever asks for a reply. */
   readonly onMessage?: (message: AgentMessage) => Promise<unknown>;
   /** Answers vote requests addressed to its capabilities; absent: it gives no ballots. */
-  readonly vote?: (request: VoteRequest, context: VoterContext) => Promise<Pick<Ballot, 'position' | 'confidence' | 'rationale'>>;
+  readonly vote?: (
+    request: VoteRequest,
+    context: VoterContext,
+  ) => Promise<Pick<Ballot, 'position' | 'confidence' | 'rationale'>>;
 }
 
 /** Keeps the types of one capability's input and output together; the map in a manifest forgets them. */

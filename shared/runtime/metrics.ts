@@ -12,34 +12,78 @@ export function metricsOf() {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
-  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]) => new Counter<L>({ name, help, labelNames: [...labelNames], registers });
-  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]) => new Gauge<L>({ name, help, labelNames: [...labelNames], registers });
-  const histogram = <L extends string>(name: string, help: string, labelNames: readonly L[], buckets: number[]) => new Histogram<L>({ name, help, labelNames: [...labelNames], buckets, registers });
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
+    new Counter<L>({ name, help, labelNames: [...labelNames], registers });
+  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[]) =>
+    new Gauge<L>({ name, help, labelNames: [...labelNames], registers });
+  const histogram = <L extends string>(name: string, help: string, labelNames: readonly L[], buckets: number[]) =>
+    new Histogram<L>({ name, help, labelNames: [...labelNames], buckets, registers });
   return {
     registry,
-    goals: counter('conclave_goals_total', 'Goals that this agent accepted (status running or planning) or ended', ['pattern', 'status']),
-    goalDuration: histogram('conclave_goal_duration_seconds', 'From acceptance to the terminal record', ['pattern', 'status'], WIDE),
+    goals: counter('conclave_goals_total', 'Goals that this agent accepted (status running or planning) or ended', [
+      'pattern',
+      'status',
+    ]),
+    goalDuration: histogram(
+      'conclave_goal_duration_seconds',
+      'From acceptance to the terminal record',
+      ['pattern', 'status'],
+      WIDE,
+    ),
     tasks: counter('conclave_tasks_total', 'Tasks that this agent ended', ['capability', 'status']),
-    taskDuration: histogram('conclave_task_duration_seconds', 'From the start of the last attempt to the terminal record', ['capability', 'status'], WIDE),
-    taskQueue: histogram('conclave_task_queue_seconds', 'From the work item to the start of the first attempt', ['capability'], WIDE),
+    taskDuration: histogram(
+      'conclave_task_duration_seconds',
+      'From the start of the last attempt to the terminal record',
+      ['capability', 'status'],
+      WIDE,
+    ),
+    taskQueue: histogram(
+      'conclave_task_queue_seconds',
+      'From the work item to the start of the first attempt',
+      ['capability'],
+      WIDE,
+    ),
     tasksInProgress: gauge('conclave_tasks_in_progress', 'Tasks that this agent works on', ['capability']),
-    transitions: counter('conclave_transitions_total', 'State transitions, by outcome committed or conflict', ['transition', 'outcome']),
+    transitions: counter('conclave_transitions_total', 'State transitions, by outcome committed or conflict', [
+      'transition',
+      'outcome',
+    ]),
     messages: counter('conclave_messages_total', 'Messages between agents', ['direction', 'message_type']),
     messageBytes: counter('conclave_message_bytes_total', 'Bytes of messages between agents', ['direction']),
     voteRounds: counter('conclave_vote_rounds_total', 'Vote rounds that this agent held', ['method', 'outcome']),
-    voteRoundSeconds: histogram('conclave_vote_round_seconds', 'From the request to the stored decision', ['method'], SLOW),
+    voteRoundSeconds: histogram(
+      'conclave_vote_round_seconds',
+      'From the request to the stored decision',
+      ['method'],
+      SLOW,
+    ),
     ballots: counter('conclave_ballots_total', 'Ballots that this agent gave', ['position']),
-    ballotsRejected: counter('conclave_ballots_rejected_total', 'Ballots that were not counted in rounds of this agent', ['reason']),
-    votesIgnored: counter('conclave_vote_requests_ignored_total', 'Vote requests that this agent did not answer', ['reason']),
+    ballotsRejected: counter(
+      'conclave_ballots_rejected_total',
+      'Ballots that were not counted in rounds of this agent',
+      ['reason'],
+    ),
+    votesIgnored: counter('conclave_vote_requests_ignored_total', 'Vote requests that this agent did not answer', [
+      'reason',
+    ]),
     breakerState: gauge('conclave_breaker_state', '0 closed, 1 half-open, 2 open', ['breaker']),
     retries: counter('conclave_retries_total', 'Retries of a resilience policy or of a task', ['policy']),
     modelTokens: counter('conclave_model_tokens_total', 'Tokens, type input or output', ['model', 'type']),
-    modelSeconds: histogram('conclave_model_seconds', 'Answers of the model, retries and repair included', ['model', 'outcome'], SLOW),
+    modelSeconds: histogram(
+      'conclave_model_seconds',
+      'Answers of the model, retries and repair included',
+      ['model', 'outcome'],
+      SLOW,
+    ),
     costUsd: counter('conclave_cost_usd_total', 'Cost in USD, kind compute or communication', ['agent', 'kind']),
     budgetRefusals: counter('conclave_budget_refusals_total', 'Calls and messages that a budget refused', ['limit']),
     deadLetters: counter('conclave_dead_letters_total', 'Dead letters', ['code']),
     sweepRepairs: counter('conclave_sweep_repairs_total', 'Repairs by the sweep; normally none', []),
-    capabilityMissing: gauge('conclave_capability_missing', '1 while ready tasks wait for a capability that no live agent has', ['capability']),
+    capabilityMissing: gauge(
+      'conclave_capability_missing',
+      '1 while ready tasks wait for a capability that no live agent has',
+      ['capability'],
+    ),
     engineErrors: counter('conclave_engine_errors_total', 'Errors that a redelivery repairs', ['where']),
     receipts: gauge('conclave_receipts_held', 'Submissions of running goals whose receipt this agent holds', []),
   };

@@ -17,12 +17,20 @@ export function readPrices(config: Environment): PriceTable {
   try {
     return PriceTable.parse(JSON.parse(readFileSync(file, 'utf8')));
   } catch (error) {
-    throw new ConfigError(`PRICES_FILE: expected a price table in ${file}: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`);
+    throw new ConfigError(
+      `PRICES_FILE: expected a price table in ${file}: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`,
+    );
   }
 }
 
 /** Undefined when the agent uses none. Throws ConfigError when its model has no price: no budget could hold. */
-export function modelOf(config: Environment, manifest: Manifest, prices: PriceTable, slots: number, observer: PolicyObserver): Model | undefined {
+export function modelOf(
+  config: Environment,
+  manifest: Manifest,
+  prices: PriceTable,
+  slots: number,
+  observer: PolicyObserver,
+): Model | undefined {
   if (!manifest.usesModel || config.OPENAI_BASE_URL === undefined) return undefined;
   const policy = createPolicy(
     {
@@ -36,13 +44,26 @@ export function modelOf(config: Environment, manifest: Manifest, prices: PriceTa
   );
   const price = priceOf(prices, config.OPENAI_MODEL);
   if (!price.ok) throw new ConfigError(`OPENAI_MODEL: ${price.message}`);
-  return openAiModel({ baseUrl: config.OPENAI_BASE_URL, apiKey: config.OPENAI_API_KEY ?? 'none', model: config.OPENAI_MODEL, prices, policy });
+  return openAiModel({
+    baseUrl: config.OPENAI_BASE_URL,
+    apiKey: config.OPENAI_API_KEY ?? 'none',
+    model: config.OPENAI_MODEL,
+    prices,
+    policy,
+  });
 }
 
 /** Expected price of one task of each capability, USD. */
-export function estimatesOf(config: Environment, manifest: Manifest, prices: PriceTable): Readonly<Record<string, number>> {
+export function estimatesOf(
+  config: Environment,
+  manifest: Manifest,
+  prices: PriceTable,
+): Readonly<Record<string, number>> {
   const price = priceOf(prices, config.OPENAI_MODEL);
   return Object.fromEntries(
-    Object.entries(manifest.capabilities).map(([name, { estimate }]) => [name, estimate === undefined || !price.ok ? 0 : toUsd(computeCost(price.price, estimate))]),
+    Object.entries(manifest.capabilities).map(([name, { estimate }]) => [
+      name,
+      estimate === undefined || !price.ok ? 0 : toUsd(computeCost(price.price, estimate)),
+    ]),
   );
 }

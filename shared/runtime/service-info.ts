@@ -42,7 +42,12 @@ export function serveInfo(bus: Bus, identity: Identity, stats: (capability: stri
   }));
   const answers: Readonly<Record<string, () => unknown>> = {
     PING: () => ({ type: 'io.nats.micro.v1.ping_response', ...service }),
-    INFO: () => ({ type: 'io.nats.micro.v1.info_response', ...service, description: manifest.responsibility, endpoints }),
+    INFO: () => ({
+      type: 'io.nats.micro.v1.info_response',
+      ...service,
+      description: manifest.responsibility,
+      endpoints,
+    }),
     STATS: () => ({
       type: 'io.nats.micro.v1.stats_response',
       ...service,
@@ -50,7 +55,13 @@ export function serveInfo(bus: Bus, identity: Identity, stats: (capability: stri
       endpoints: endpoints.map((endpoint) => {
         const { requests, errors, processingMs } = stats(endpoint.name);
         const total = Math.round(processingMs * NS_PER_MS);
-        return { ...endpoint, num_requests: requests, num_errors: errors, processing_time: total, average_processing_time: requests === 0 ? 0 : Math.round(total / requests) };
+        return {
+          ...endpoint,
+          num_requests: requests,
+          num_errors: errors,
+          processing_time: total,
+          average_processing_time: requests === 0 ? 0 : Math.round(total / requests),
+        };
       }),
     }),
   };
@@ -58,7 +69,9 @@ export function serveInfo(bus: Bus, identity: Identity, stats: (capability: stri
     const reply = (message: Incoming): void => {
       if (message.reply !== undefined) bus.publish(message.reply, encode(answer()));
     };
-    return [`$SRV.${verb}`, `$SRV.${verb}.${name}`, `$SRV.${verb}.${name}.${agentId}`].map((subject) => bus.subscribe(subject, reply));
+    return [`$SRV.${verb}`, `$SRV.${verb}.${name}`, `$SRV.${verb}.${name}.${agentId}`].map((subject) =>
+      bus.subscribe(subject, reply),
+    );
   });
   return () => {
     for (const stop of unsubscribe) stop();

@@ -30,7 +30,18 @@ export function engineEvents(log: Logger, metrics: Metrics, agentId: string): En
       metrics.goals.inc(labels);
       metrics.goalDuration.observe(labels, seconds(goal));
       const { goalId, correlationId, status, tasks, spent } = goal;
-      log.info({ event: 'goal.ended', goalId, correlationId, status, tasks, spent, ...('error' in goal ? { error: goal.error } : {}) }, 'goal ended');
+      log.info(
+        {
+          event: 'goal.ended',
+          goalId,
+          correlationId,
+          status,
+          tasks,
+          spent,
+          ...('error' in goal ? { error: goal.error } : {}),
+        },
+        'goal ended',
+      );
     },
     goalStopping(goalId, status, code, message) {
       log.warn({ event: 'goal.stopping', goalId, status, code, reason: message }, 'goal is being stopped');
@@ -43,7 +54,10 @@ export function engineEvents(log: Logger, metrics: Metrics, agentId: string): En
       const capability = capabilityLabel(task.capability);
       metrics.taskQueue.observe({ capability }, queuedMs / 1_000);
       const { goalId, taskId, correlationId } = task;
-      log.debug({ event: 'task.started', goalId, taskId, correlationId, capability: task.capability, queuedMs }, 'task started');
+      log.debug(
+        { event: 'task.started', goalId, taskId, correlationId, capability: task.capability, queuedMs },
+        'task started',
+      );
     },
     taskEnded(task, durationMs) {
       const labels = { capability: capabilityLabel(task.capability), status: task.status };
@@ -51,16 +65,36 @@ export function engineEvents(log: Logger, metrics: Metrics, agentId: string): En
       metrics.taskDuration.observe(labels, durationMs / 1_000);
       const { goalId, taskId, correlationId, status, attempt, cost } = task;
       const error = 'error' in task ? { error: task.error } : {};
-      log.debug({ event: 'task.ended', goalId, taskId, correlationId, capability: task.capability, status, attempt, durationMs, cost, ...error }, 'task ended');
+      log.debug(
+        {
+          event: 'task.ended',
+          goalId,
+          taskId,
+          correlationId,
+          capability: task.capability,
+          status,
+          attempt,
+          durationMs,
+          cost,
+          ...error,
+        },
+        'task ended',
+      );
     },
     taskDropped(task, reason) {
       const { goalId, taskId, correlationId } = task;
-      log.info({ event: 'task.dropped', goalId, taskId, correlationId, reason }, 'work dropped: it is not ours any more');
+      log.info(
+        { event: 'task.dropped', goalId, taskId, correlationId, reason },
+        'work dropped: it is not ours any more',
+      );
     },
     attemptFailed(task, code, message, retryInMs) {
       metrics.retries.inc({ policy: 'task' });
       const { goalId, taskId, correlationId, attempt } = task;
-      log.warn({ event: 'task.attempt_failed', goalId, taskId, correlationId, attempt, code, reason: message, retryInMs }, 'attempt failed');
+      log.warn(
+        { event: 'task.attempt_failed', goalId, taskId, correlationId, attempt, code, reason: message, retryInMs },
+        'attempt failed',
+      );
     },
     deadLetter(origin, code, ids) {
       metrics.deadLetters.inc({ code });
@@ -84,18 +118,30 @@ export function engineEvents(log: Logger, metrics: Metrics, agentId: string): En
     capabilityMissing(capability, missing) {
       const label = capabilityLabel(capability);
       metrics.capabilityMissing.set({ capability: label }, missing ? 1 : 0);
-      if (missing) log.warn({ event: 'capability.missing', capability }, 'ready tasks wait for a capability that no live agent has');
+      if (missing)
+        log.warn(
+          { event: 'capability.missing', capability },
+          'ready tasks wait for a capability that no live agent has',
+        );
     },
   };
 }
 
 export function roundObserver(log: Logger, metrics: Metrics): RoundObserver {
   return {
-    asked: ({ roundId, correlationId, voters, again }) => log.debug({ event: 'vote.asked', roundId, correlationId, voters, again }, 'voters asked'),
-    counted: ({ roundId, correlationId, ballot }) => log.debug({ event: 'vote.counted', roundId, correlationId, agent: ballot.agent, position: ballot.position }, 'ballot counted'),
+    asked: ({ roundId, correlationId, voters, again }) =>
+      log.debug({ event: 'vote.asked', roundId, correlationId, voters, again }, 'voters asked'),
+    counted: ({ roundId, correlationId, ballot }) =>
+      log.debug(
+        { event: 'vote.counted', roundId, correlationId, agent: ballot.agent, position: ballot.position },
+        'ballot counted',
+      ),
     rejected({ roundId, correlationId, reason, token, detail }) {
       metrics.ballotsRejected.inc({ reason });
-      log.warn({ event: 'vote.ballot_rejected', roundId, correlationId, reason, agent: token, detail }, 'ballot not counted');
+      log.warn(
+        { event: 'vote.ballot_rejected', roundId, correlationId, reason, agent: token, detail },
+        'ballot not counted',
+      );
     },
     decided({ record, method, outcome, durationMs, created }) {
       if (created) {
@@ -103,7 +149,21 @@ export function roundObserver(log: Logger, metrics: Metrics): RoundObserver {
         metrics.voteRoundSeconds.observe({ method }, durationMs / 1_000);
       }
       const { roundId, goalId, taskId, correlationId, position } = record;
-      log.info({ event: 'vote.decided', roundId, goalId, taskId, correlationId, outcome, position, ballots: record.ballots.length, durationMs, created }, 'round decided');
+      log.info(
+        {
+          event: 'vote.decided',
+          roundId,
+          goalId,
+          taskId,
+          correlationId,
+          outcome,
+          position,
+          ballots: record.ballots.length,
+          durationMs,
+          created,
+        },
+        'round decided',
+      );
     },
   };
 }
@@ -112,13 +172,31 @@ export function voterObserver(log: Logger, metrics: Metrics): VoterObserver {
   return {
     ignored({ reason, roundId, detail }) {
       metrics.votesIgnored.inc({ reason });
-      if (reason !== 'not_in_roster') log.warn({ event: 'vote.ignored', reason, roundId, detail }, 'vote request not answered');
+      if (reason !== 'not_in_roster')
+        log.warn({ event: 'vote.ignored', reason, roundId, detail }, 'vote request not answered');
     },
     answered({ roundId, correlationId, ballot, repeated }) {
-      if (!repeated) metrics.ballots.inc({ position: ballot.position === 'approve' || ballot.position === 'reject' || ballot.position === 'abstain' ? ballot.position : 'option' });
-      log.info({ event: 'vote.answered', roundId, correlationId, position: ballot.position, rationale: ballot.rationale, repeated }, 'ballot given');
+      if (!repeated)
+        metrics.ballots.inc({
+          position:
+            ballot.position === 'approve' || ballot.position === 'reject' || ballot.position === 'abstain'
+              ? ballot.position
+              : 'option',
+        });
+      log.info(
+        {
+          event: 'vote.answered',
+          roundId,
+          correlationId,
+          position: ballot.position,
+          rationale: ballot.rationale,
+          repeated,
+        },
+        'ballot given',
+      );
     },
-    failed: ({ roundId, correlationId, step, error }) => log.error({ event: 'vote.failed', roundId, correlationId, step, err: error }, 'voting failed'),
+    failed: ({ roundId, correlationId, step, error }) =>
+      log.error({ event: 'vote.failed', roundId, correlationId, step, err: error }, 'voting failed'),
   };
 }
 
@@ -126,7 +204,8 @@ export function policyObserver(log: Logger, metrics: Metrics): PolicyObserver {
   return {
     breakerState(name, state) {
       metrics.breakerState.set({ breaker: name }, state);
-      if (state !== 0) log.warn({ event: 'breaker', breaker: name, state: state === 2 ? 'open' : 'half-open' }, 'breaker');
+      if (state !== 0)
+        log.warn({ event: 'breaker', breaker: name, state: state === 2 ? 'open' : 'half-open' }, 'breaker');
     },
     retry(name, attempt, delayMs) {
       metrics.retries.inc({ policy: name });

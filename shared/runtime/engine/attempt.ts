@@ -3,6 +3,7 @@ import type { ErrorInfo } from '../../protocol/goal.ts';
 import { isTerminalTask, NO_COST, type TaskCost, type TaskRecord } from '../../protocol/task.ts';
 import { addCost } from '../../core/task-machine.ts';
 import type { Delivery } from '../../ports.ts';
+import type { Json } from '../../protocol/ids.ts';
 import { HandlerError } from '../context.ts';
 import type { Claim } from './claim.ts';
 import type { Deps } from './deps.ts';
@@ -22,7 +23,7 @@ export type RunHandler = (call: {
   readonly task: TaskRecord;
   readonly attempt: number;
   readonly input: unknown;
-  readonly dependencies: Readonly<Record<string, unknown>>;
+  readonly dependencies: Readonly<Record<string, Json>>;
   readonly signal: AbortSignal;
   /** Must be awaited before anything outside is touched. */
   readonly beforeSideEffect: () => Promise<void>;
@@ -38,7 +39,7 @@ export interface Attempt {
 }
 
 export interface Attempts {
-  start(delivery: Delivery, claim: Claim, dependencies: ReadonlyMap<string, unknown>, claimFirst: boolean): Attempt;
+  start(delivery: Delivery, claim: Claim, dependencies: ReadonlyMap<string, Json>, claimFirst: boolean): Attempt;
 }
 
 interface Parts {
@@ -48,7 +49,12 @@ interface Parts {
   readonly closing: Closing;
   readonly marks: ReturnType<typeof readyMarks>;
   readonly runHandler: RunHandler;
-  readonly review: (task: TaskRecord, candidate: unknown, dependencies: Readonly<Record<string, unknown>>, signal: AbortSignal) => Promise<Reviewed>;
+  readonly review: (
+    task: TaskRecord,
+    candidate: Json,
+    dependencies: Readonly<Record<string, Json>>,
+    signal: AbortSignal,
+  ) => Promise<Reviewed>;
   readonly onProgress: (goalId: string, status: 'completed' | 'failed' | 'cancelled') => void;
 }
 
@@ -68,7 +74,12 @@ export function attemptsOf(parts: Parts): Attempts {
     return Math.max(askedMs ?? 0, Math.round(window / 2 + (deps.random() * window) / 2));
   }
 
-  function start(delivery: Delivery, claim: Claim, dependencies: ReadonlyMap<string, unknown>, claimFirst: boolean): Attempt {
+  function start(
+    delivery: Delivery,
+    claim: Claim,
+    dependencies: ReadonlyMap<string, Json>,
+    claimFirst: boolean,
+  ): Attempt {
     const abort = new AbortController();
     const task = claim.current();
     let cost: TaskCost = NO_COST;
@@ -76,7 +87,7 @@ export function attemptsOf(parts: Parts): Attempts {
     let committing = false;
 
     const cancelTimers: (() => void)[] = [];
-    const after = (ms: number, run: () => void): void => void cancelTimers.push(deps.clock.after(ms, run));
+    const after = (ms: number, then: () => void): void => void cancelTimers.push(deps.clock.after(ms, then));
 
     const stopTimers = (): void => {
       for (const cancel of cancelTimers) cancel();
@@ -86,7 +97,9 @@ export function attemptsOf(parts: Parts): Attempts {
       if (claimFirst || task.vote !== undefined) await claim.ensure();
       else after(CLAIM_AFTER_MS, () => void claim.ensure().catch(() => abort.abort(GONE)));
       const left = Date.parse(task.deadline) - deps.clock.now();
-      after(Math.max(1, Math.min(task.timeoutMs, left)), () => abort.abort(new HandlerError('timeout', `expected a result within ${task.timeoutMs} ms (timeoutMs)`)));
+      after(Math.max(1, Math.min(task.timeoutMs, left)), () =>
+        abort.abort(new HandlerError('timeout', `expected a result within ${task.timeoutMs} ms (timeoutMs)`)),
+      );
       const ahead = propagation.readAhead(task);
       // Awaited only at the end; until then nobody would hear of its failure.
       ahead.catch(() => undefined);
@@ -100,21 +113,28 @@ export function attemptsOf(parts: Parts): Attempts {
       }
     }
 
-    async function resolveAll(from: ReadonlyMap<string, unknown>): Promise<Record<string, unknown>> {
-      const entries = await Promise.all([...from].map(async ([taskId, value]): Promise<[string, unknown]> => [taskId, await resolved(deps, value)]));
+    async function resolveAll(from: ReadonlyMap<string, Json>): Promise<Record<string, Json>> {
+      const entries = await Promise.all(
+        [...from].map(async ([taskId, value]): Promise<[string, Json]> => [taskId, await resolved(deps, value)]),
+      );
       return Object.fromEntries(entries);
     }
 
     /** A handler that does not heed its signal must not keep the slot. */
     function aborted(): Promise<never> {
       return new Promise((_resolve, reject) => {
-        const fail = (): void => reject(abort.signal.reason instanceof HandlerError ? abort.signal.reason : new Dropped(String(abort.signal.reason)));
-        if (abort.signal.aborted) fail();
-        else abort.signal.addEventListener('abort', fail, { once: true });
+        const give = (): void =>
+          reject(
+            abort.signal.reason instanceof HandlerError
+              ? abort.signal.reason
+              : new Dropped(String(abort.signal.reason)),
+          );
+        if (abort.signal.aborted) give();
+        else abort.signal.addEventListener('abort', give, { once: true });
       });
     }
 
-    async function handler(values: Readonly<Record<string, unknown>>): Promise<unknown> {
+    async function handler(values: Readonly<Record<string, Json>>): Promise<Json> {
       const current = claim.current();
       const call = {
         task: current,
@@ -131,25 +151,40 @@ export function attemptsOf(parts: Parts): Attempts {
       return inlineOrBlob(deps, output);
     }
 
-    async function approved(current: TaskRecord, candidate: unknown, values: Readonly<Record<string, unknown>>): Promise<boolean> {
+    async function approved(
+      current: TaskRecord,
+      candidate: Json,
+      values: Readonly<Record<string, Json>>,
+    ): Promise<boolean> {
       if (candidateOf(current) === undefined) {
         // The result is kept before anybody votes on it: whoever takes over votes on it instead of working again.
         await claim.write({ type: 'propose', by: claim.by, result: candidate, cost });
         cost = NO_COST;
       }
-      const { verdict, messages } = await Promise.race([parts.review(claim.current(), candidate, values, abort.signal), aborted()]);
+      const { verdict, messages } = await Promise.race([
+        parts.review(claim.current(), candidate, values, abort.signal),
+        aborted(),
+      ]);
       cost = addCost(cost, { ...NO_COST, messages });
       if (verdict.kind === 'approved') return true;
       if (verdict.kind === 'undecided') {
-        throw new HandlerError('no_consensus', `expected the voters (${current.vote?.capability ?? ''}) to decide; the round ended with ${verdict.reason}`);
+        throw new HandlerError(
+          'no_consensus',
+          `expected the voters (${current.vote?.capability ?? ''}) to decide; the round ended with ${verdict.reason}`,
+        );
       }
-      const { task: sentBack } = await claim.write({ type: 'reject', by: claim.by, reasons: verdict.reasons, at: deps.clock.now() });
+      const { task: sentBack } = await claim.write({
+        type: 'reject',
+        by: claim.by,
+        reasons: verdict.reasons,
+        at: deps.clock.now(),
+      });
       deps.events.attemptFailed(sentBack, 'rejected_by_vote', verdict.reasons.join('; '), 0);
       if (isTerminalTask(sentBack)) throw new Ended(sentBack);
       return false;
     }
 
-    async function complete(result: unknown, ahead: Ahead): Promise<void> {
+    async function complete(result: Json, ahead: Ahead): Promise<void> {
       stopTimers();
       committing = true;
       const at = deps.clock.now();
@@ -169,7 +204,10 @@ export function attemptsOf(parts: Parts): Attempts {
           parts.marks.released(each, revision);
         } else {
           done.add(GOAL_ENDED);
-          deps.events.transition('goal.finish', 'committed', { goalId: each.goalId, correlationId: each.correlationId });
+          deps.events.transition('goal.finish', 'committed', {
+            goalId: each.goalId,
+            correlationId: each.correlationId,
+          });
           deps.events.goalEnded(each);
           parts.closing.announce(each);
         }
@@ -178,7 +216,11 @@ export function attemptsOf(parts: Parts): Attempts {
     }
 
     /** Terminal in the record; now the rest of the goal, then the acknowledgement. */
-    async function end(ended: Extract<TaskRecord, { status: 'completed' | 'failed' | 'cancelled' }>, done: ReadonlySet<string>, ahead?: Ahead): Promise<void> {
+    async function end(
+      ended: Extract<TaskRecord, { status: 'completed' | 'failed' | 'cancelled' }>,
+      done: ReadonlySet<string>,
+      ahead?: Ahead,
+    ): Promise<void> {
       committing = true;
       deps.events.taskEnded(ended, deps.clock.now() - claim.by.startedAt);
       parts.onProgress(ended.goalId, ended.status);
@@ -190,7 +232,14 @@ export function attemptsOf(parts: Parts): Attempts {
     async function fail(error: HandlerError): Promise<void> {
       committing = true;
       const reason: ErrorInfo = { code: error.code, message: error.message.slice(0, 4_000) };
-      const { task: next } = await claim.write({ type: 'fail', by: claim.by, error: reason, final: !error.retry, cost, at: deps.clock.now() });
+      const { task: next } = await claim.write({
+        type: 'fail',
+        by: claim.by,
+        error: reason,
+        final: !error.retry,
+        cost,
+        at: deps.clock.now(),
+      });
       if (isTerminalTask(next)) return end(next, new Set());
       const delayMs = backoff(next.attempt, error.retryAfterMs);
       deps.events.attemptFailed(next, reason.code, reason.message, delayMs);
@@ -219,12 +268,11 @@ export function attemptsOf(parts: Parts): Attempts {
 
     function recheck(): void {
       if (committing || abort.signal.aborted || !claim.isClaimed()) return;
-      void claim.stillOurs().then(
-        (ours) => {
-          if (!ours && !committing) abort.abort(GONE);
-        },
-        () => undefined,
-      );
+      // A look that fails says nothing; the next tick looks again.
+      void claim
+        .stillOurs()
+        .catch(() => true)
+        .then((ours) => !ours && !committing && abort.abort(GONE));
     }
 
     return {
@@ -253,6 +301,6 @@ class Ended extends Error {
 }
 
 /** A result that waits for its voters, from this attempt or from the holder before. */
-function candidateOf(task: TaskRecord): unknown {
+function candidateOf(task: TaskRecord): Json | undefined {
   return task.status === 'in_progress' ? task.candidate?.result : undefined;
 }

@@ -15,7 +15,14 @@ export function cancelsOf(deps: Deps, closing: Closing): { take(delivery: Delive
   async function bury(delivery: Delivery, code: string, message: string, goalId?: string): Promise<void> {
     const payload = Buffer.from(delivery.data).toString('base64');
     const ids = goalId === undefined ? {} : { goalId };
-    const letter = { origin: 'cancel' as const, subject: delivery.subject, reason: { code, message }, payload, ...ids, at: timestamp(deps.clock.now()) };
+    const letter = {
+      origin: 'cancel' as const,
+      subject: delivery.subject,
+      reason: { code, message },
+      payload,
+      ...ids,
+      at: timestamp(deps.clock.now()),
+    };
     await deps.dead.put(letter, `cancel.${delivery.sequence}`);
     deps.events.deadLetter('cancel', code, ids);
     delivery.ack();
@@ -31,7 +38,10 @@ export function cancelsOf(deps: Deps, closing: Closing): { take(delivery: Delive
           if (delivery.deliveries < UNKNOWN_MAX) return delivery.retry(UNKNOWN_RETRY_MS);
           return await bury(delivery, 'unknown_goal', `expected the id of a submitted goal, got "${goalId}"`, goalId);
         }
-        await closing.stop(goalId, 'cancelled', { code: 'cancelled', message: reason === '' ? 'cancelled without a reason' : reason });
+        await closing.stop(goalId, 'cancelled', {
+          code: 'cancelled',
+          message: reason === '' ? 'cancelled without a reason' : reason,
+        });
         delivery.ack();
       } catch (error) {
         deps.events.engineError('cancel', error, {});

@@ -60,7 +60,12 @@ export function claimOf(deps: Deps, found: Versioned<TaskRecord>, by: Claimant, 
       const step = nextTask(standing.record, event);
       if (!step.ok) throw new ClaimLost(step.refusal, standing.record);
       const outcome = await deps.store.commit([taskWrite(deps, step.task, standing.revision), ...along(step.task)]);
-      deps.events.transition(step.transition, outcome.status, { goalId, taskId, attempt: step.task.attempt, correlationId: step.task.correlationId });
+      deps.events.transition(step.transition, outcome.status, {
+        goalId,
+        taskId,
+        attempt: step.task.attempt,
+        correlationId: step.task.correlationId,
+      });
       if (outcome.status === 'committed') {
         const [revision, ...rest] = outcome.revisions;
         standing = { record: step.task, revision: revision ?? 0 };
@@ -109,4 +114,3 @@ export function claimOf(deps: Deps, found: Versioned<TaskRecord>, by: Claimant, 
 function onlyMarked(before: TaskRecord, now: TaskRecord): boolean {
   return before.status === 'pending' && now.status === 'ready' && now.attempt === before.attempt;
 }
-

@@ -1,6 +1,13 @@
 /** How goals end: all sinks completed, or stopped (failed, cancelled, out of time) and every task made terminal (I5). Idempotent, for any agent. */
 import { countTasks, resultOf, type Spending } from '../../core/goal-machine.ts';
-import { type ErrorInfo, type GoalRecord, isTerminalGoal, type LiveGoal, type TaskCounts } from '../../protocol/goal.ts';
+import {
+  type ErrorInfo,
+  type GoalRecord,
+  isTerminalGoal,
+  type LiveGoal,
+  type TaskCounts,
+} from '../../protocol/goal.ts';
+import type { Json } from '../../protocol/ids.ts';
 import { isTerminalTask, type TaskRecord } from '../../protocol/task.ts';
 import { encode } from '../../protocol/codec.ts';
 import type { Deps } from './deps.ts';
@@ -34,7 +41,10 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers): Closing
     deps.bus.publish(`${deps.subjects.inbox(goal.acceptedBy)}.ended`, encode({ goalId: goal.goalId }));
   }
 
-  async function finish(goal: Versioned<GoalRecord>, ending: { counts: TaskCounts; result: unknown; spending: Spending; firstFailure?: ErrorInfo }): Promise<Moved<GoalRecord>> {
+  async function finish(
+    goal: Versioned<GoalRecord>,
+    ending: { counts: TaskCounts; result: Json | undefined; spending: Spending; firstFailure?: ErrorInfo },
+  ): Promise<Moved<GoalRecord>> {
     const at = deps.clock.now();
     const moved = await moveGoal(deps, goal.record.goalId, () => ({ type: 'finish', ...ending, at }), goal);
     const standing = moved.record;
@@ -42,14 +52,15 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers): Closing
     return moved;
   }
 
-  async function results(goalId: string, taskIds: readonly string[]): Promise<ReadonlyMap<string, unknown>> {
+  async function results(goalId: string, taskIds: readonly string[]): Promise<ReadonlyMap<string, Json>> {
     const known = memory.of(goalId).results;
     const missing = taskIds.filter((taskId) => !known.has(taskId));
-    const read = missing.length > CANCEL_WINDOW ? await scanTasks(deps, goalId) : await readTasks(deps, goalId, missing);
-    const found = new Map<string, unknown>();
+    const read =
+      missing.length > CANCEL_WINDOW ? await scanTasks(deps, goalId) : await readTasks(deps, goalId, missing);
+    const found = new Map<string, Json>();
     for (const taskId of taskIds) {
       const record = read.get(taskId)?.record;
-      if (known.has(taskId)) found.set(taskId, known.get(taskId));
+      if (known.has(taskId)) found.set(taskId, known.get(taskId) ?? null);
       else if (record?.status === 'completed') found.set(taskId, record.result);
     }
     return found;
@@ -66,17 +77,29 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers): Closing
     }
   }
 
-  async function endWith(goal: Versioned<GoalRecord>, tasks: ReadonlyMap<string, Versioned<TaskRecord>>): Promise<boolean> {
+  async function endWith(
+    goal: Versioned<GoalRecord>,
+    tasks: ReadonlyMap<string, Versioned<TaskRecord>>,
+  ): Promise<boolean> {
     if (isTerminalGoal(goal.record)) return true;
     const records = [...tasks.values()].map((task) => task.record);
     const counts = countTasks(records);
     const { total } = goal.record.tasks;
     if (counts.completed + counts.failed + counts.cancelled < total) return false;
-    const completed = new Map(records.flatMap((task) => (task.status === 'completed' ? [[task.taskId, task.result] as const] : [])));
-    const ended = records.filter((task) => task.status === 'failed').sort((a, b) => a.finishedAt.localeCompare(b.finishedAt));
+    const completed = new Map(
+      records.flatMap((task) => (task.status === 'completed' ? [[task.taskId, task.result] as const] : [])),
+    );
+    const ended = records
+      .filter((task) => task.status === 'failed')
+      .sort((a, b) => a.finishedAt.localeCompare(b.finishedAt));
     const [first] = ended;
     const some = goal.record.sinks.some((taskId) => completed.has(taskId));
-    const result = some ? await inlineOrBlob(deps, resultOf(goal.record.sinks, (taskId) => completed.get(taskId))) : undefined;
+    const result = some
+      ? await inlineOrBlob(
+          deps,
+          resultOf(goal.record.sinks, (taskId) => completed.get(taskId)),
+        )
+      : undefined;
     const spending = await ledgers.spending(goal.record.goalId, true);
     const firstFailure = first === undefined ? {} : { firstFailure: failureOf(first.taskId, first.error) };
     const moved = await finish(goal, { counts: { ...counts, total }, result, spending, ...firstFailure });
@@ -111,7 +134,10 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers): Closing
       if (isTerminalGoal(goal.record)) return announce(goal.record);
       const { goalId, sinks, tasks } = goal.record;
       const found = await results(goalId, sinks);
-      const result = await inlineOrBlob(deps, resultOf(sinks, (taskId) => found.get(taskId)));
+      const result = await inlineOrBlob(
+        deps,
+        resultOf(sinks, (taskId) => found.get(taskId)),
+      );
       const spending = await ledgers.spending(goalId, true);
       const counts = { total: tasks.total, completed: tasks.total, failed: 0, cancelled: 0 };
       await finish(goal, { counts, result, spending });
@@ -133,6 +159,12 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers): Closing
 
 /** Limits and votes name themselves in the goal's error; every other failure is `task_failed`, with the task's own error in the message. */
 export function failureOf(taskId: string, error: ErrorInfo): ErrorInfo {
-  const code = error.code === 'budget_exceeded' || error.code === 'no_consensus' || error.code === 'deadline_exceeded' || error.code === 'unplannable' ? error.code : 'task_failed';
+  const code =
+    error.code === 'budget_exceeded' ||
+    error.code === 'no_consensus' ||
+    error.code === 'deadline_exceeded' ||
+    error.code === 'unplannable'
+      ? error.code
+      : 'task_failed';
   return { code, message: `task ${taskId} failed (${error.code}): ${error.message}` };
 }

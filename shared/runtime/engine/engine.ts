@@ -85,7 +85,9 @@ export function engineOf(deps: Deps, options: EngineOptions): Engine {
     renewLeases: () => worker.tick(),
     async tick() {
       intake.tick();
-      const failed = (await Promise.allSettled([marks.tick(), progress.tick()])).find((result) => result.status === 'rejected');
+      const failed = (await Promise.allSettled([marks.tick(), progress.tick()])).find(
+        (result) => result.status === 'rejected',
+      );
       if (failed !== undefined) deps.events.engineError('tick', failed.reason, {});
     },
     running: () => worker.running(),

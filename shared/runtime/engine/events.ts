@@ -10,7 +10,16 @@ export interface EngineEvents {
   goalEnded(goal: GoalRecord): void;
   goalStopping(goalId: string, status: string, code: string, message: string): void;
   /** One state transition of a task or goal, written or lost to somebody else. */
-  transition(name: string, outcome: TransitionOutcome, ids: { readonly goalId: string; readonly taskId?: string; readonly attempt?: number; readonly correlationId?: string }): void;
+  transition(
+    name: string,
+    outcome: TransitionOutcome,
+    ids: {
+      readonly goalId: string;
+      readonly taskId?: string;
+      readonly attempt?: number;
+      readonly correlationId?: string;
+    },
+  ): void;
   taskStarted(task: TaskRecord, queuedMs: number): void;
   taskEnded(task: TaskRecord, durationMs: number): void;
   /** The handler's work was thrown away: lease lost, task cancelled, or another agent committed first. */

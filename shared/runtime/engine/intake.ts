@@ -61,7 +61,14 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
     }
     const left = Date.parse(deadline) - deps.clock.now();
     // A deadline that comes before the receipt comes round again needs a timer of its own; if this agent dies, the receipt is in time enough.
-    if (left < SOON_MS) deps.clock.after(Math.max(0, left), () => void sweep.check(goalId, false).catch((error: unknown) => deps.events.engineError('deadline', error, { goalId })));
+    if (left < SOON_MS)
+      deps.clock.after(
+        Math.max(0, left),
+        () =>
+          void sweep
+            .check(goalId, false)
+            .catch((error: unknown) => deps.events.engineError('deadline', error, { goalId })),
+      );
   }
 
   async function reject(delivery: Delivery, refused: Refused): Promise<void> {
@@ -75,7 +82,14 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
     }
     const origin = delivery.subject === deps.subjects.goalsSubmit ? 'goals' : 'tasks';
     const payload = Buffer.from(delivery.data).toString('base64');
-    const letter = { origin, subject: delivery.subject, reason: error, payload, ...(goalId === undefined ? {} : { goalId }), at: timestamp(deps.clock.now()) } as const;
+    const letter = {
+      origin,
+      subject: delivery.subject,
+      reason: error,
+      payload,
+      ...(goalId === undefined ? {} : { goalId }),
+      at: timestamp(deps.clock.now()),
+    } as const;
     await deps.dead.put(letter, `${origin}.${delivery.sequence}`);
     deps.events.deadLetter(origin, error.code, goalId === undefined ? {} : { goalId });
     deps.events.goalRejected({ goalId, code: error.code, message: error.message });
@@ -117,7 +131,11 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
   function birthWrites(ordered: readonly TaskRecord[]): Write[] {
     const roots = ordered.filter((task) => task.status === 'ready');
     const write = (task: TaskRecord): Write => taskWrite(deps, task, CREATE);
-    return [...roots.map(write), ...roots.map((task) => itemWrite(deps, task)), ...ordered.slice(roots.length).map(write)];
+    return [
+      ...roots.map(write),
+      ...roots.map((task) => itemWrite(deps, task)),
+      ...ordered.slice(roots.length).map(write),
+    ];
   }
 
   /** Remembers what was written, so that this process need not read it again. */
@@ -148,13 +166,19 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
     if ('receipt' in goal && goal.receipt === delivery.sequence) closing.announce(goal);
   }
 
-  async function resume(goal: Versioned<GoalRecord>, record: LiveGoal, delivery: Delivery, accepted: Accepted): Promise<void> {
+  async function resume(
+    goal: Versioned<GoalRecord>,
+    record: LiveGoal,
+    delivery: Delivery,
+    accepted: Accepted,
+  ): Promise<void> {
     const { stopping } = record;
     if (accepted.explicit && record.status === 'planning') return materializer.run(goal, accepted.tasks, 0);
     const deep = delivery.deliveries % DEEP_EVERY === 0;
     const due = deep || stopping !== undefined || delivery.deliveries <= COMPLETE_BIRTH_UNTIL;
     // Also for a goal that stops: it ends when all of its tasks are terminal, so all of them must exist (I5).
-    if (due && accepted.tasks.length <= AT_ONCE_MAX) await completeBirth(record, firstRecords(accepted.tasks, factsOf(record)));
+    if (due && accepted.tasks.length <= AT_ONCE_MAX)
+      await completeBirth(record, firstRecords(accepted.tasks, factsOf(record)));
     if (stopping !== undefined) return closing.resume(record.goalId);
     await sweep.check(record.goalId, deep);
   }
@@ -185,7 +209,11 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
       }
     },
     async take(delivery) {
-      const submission = readSubmission(delivery.data, delivery.sequence, deps.subjects.capabilityOfShorthand(delivery.subject));
+      const submission = readSubmission(
+        delivery.data,
+        delivery.sequence,
+        deps.subjects.capabilityOfShorthand(delivery.subject),
+      );
       try {
         if (!submission.ok) await reject(delivery, submission);
         else if (delivery.deliveries > 1) await takeAgain(delivery, submission);

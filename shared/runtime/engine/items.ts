@@ -1,6 +1,7 @@
 /** Work items: what wakes an agent for a task. An item is a hint; the record is the truth. */
 import { nextTask } from '../../core/task-machine.ts';
 import { encode } from '../../protocol/codec.ts';
+import type { Json } from '../../protocol/ids.ts';
 import type { ReadyItem, TaskRecord } from '../../protocol/task.ts';
 import type { Write } from '../../ports.ts';
 import type { Deps } from './deps.ts';
@@ -14,11 +15,21 @@ const SHOW_READY_MS = 250;
 export const HINT_AGE_MAX_MS = 200;
 
 /** The item of one task; with the record (and its dependencies' results) as a hint where that is small. */
-export function itemWrite(deps: Deps, task: TaskRecord, hint?: { readonly revision: number; readonly results: Readonly<Record<string, unknown>> }): Write {
+export function itemWrite(
+  deps: Deps,
+  task: TaskRecord,
+  hint?: { readonly revision: number; readonly results: Record<string, Json> },
+): Write {
   const { goalId, taskId } = task;
   const subject = deps.subjects.readySubject(task.capability, goalId, taskId);
   if (hint !== undefined) {
-    const data = encode({ goalId, taskId, task, revision: hint.revision, results: hint.results as ReadyItem['results'] } satisfies ReadyItem);
+    const data = encode({
+      goalId,
+      taskId,
+      task,
+      revision: hint.revision,
+      results: hint.results,
+    } satisfies ReadyItem);
     if (data.length <= HINT_BYTES_MAX) return { subject, data };
   }
   return { subject, data: encode({ goalId, taskId } satisfies ReadyItem) };
@@ -34,7 +45,11 @@ interface Released {
  * Writes `pending -> ready` for released tasks that no agent was given yet. Off the critical path on purpose: a task that is taken at once never was
  * visibly ready, and one queue look-up answers for all tasks of a capability.
  */
-export function readyMarks(deps: Deps): { released(task: Versioned<TaskRecord>, item: number): void; tick(): Promise<void>; pending(): number } {
+export function readyMarks(deps: Deps): {
+  released(task: Versioned<TaskRecord>, item: number): void;
+  tick(): Promise<void>;
+  pending(): number;
+} {
   let waiting: Released[] = [];
   return {
     released(task, item) {

@@ -19,7 +19,12 @@ export interface Joins {
    * Looks at one join are coalesced: a look that was asked for while another ran is done once more after it. A process releases a join once;
    * if the release fails, the next look does it. Resolves to whether the join is complete.
    */
-  whenComplete(goalId: string, name: string, dependencies: readonly string[], release: () => Promise<void>): Promise<boolean>;
+  whenComplete(
+    goalId: string,
+    name: string,
+    dependencies: readonly string[],
+    release: () => Promise<void>,
+  ): Promise<boolean>;
 }
 
 export function joinsOf(deps: Deps, memory: Memory): Joins {
@@ -38,7 +43,8 @@ export function joinsOf(deps: Deps, memory: Memory): Joins {
     // Work is handed out roughly in order, so the last dependency is the likeliest to be missing.
     const unknown = dependencies.filter((taskId) => !goal.completed.has(taskId)).reverse();
     const [last] = unknown;
-    if (last !== undefined && unknown.length > 1 && !(await isCompleted(goalId, last))) return block(goalId, name, last);
+    if (last !== undefined && unknown.length > 1 && !(await isCompleted(goalId, last)))
+      return block(goalId, name, last);
     if (unknown.length > SCAN_FROM) {
       for (const task of (await scanTasks(deps, goalId)).values()) memory.remember(task.record);
     }

@@ -34,26 +34,39 @@ export function materializerOf(deps: Deps, closing: Closing, estimateOf: (capabi
   const predict = (tasks: readonly TaskSpec[]): number => addUsd(tasks.map((task) => estimateOf(task.capability)));
 
   async function create(records: readonly TaskRecord[]): Promise<void> {
-    for (let start = 0; start < records.length; start += CHUNK) {
-      const writes = records.slice(start, start + CHUNK).map((task) => taskWrite(deps, task, CREATE));
+    for (let at = 0; at < records.length; at += CHUNK) {
+      const writes = records.slice(at, at + CHUNK).map((task) => taskWrite(deps, task, CREATE));
       const outcome = await deps.store.commit(writes);
       // The first one exists: somebody was here before. What is missing is created one by one, what exists stays.
       if (outcome.status === 'conflict') await Promise.all(writes.map((write) => deps.store.commit([write])));
     }
   }
 
-  async function start(goal: Versioned<GoalRecord>, records: readonly TaskRecord[], tasks: readonly TaskSpec[], extra: number): Promise<void> {
+  async function start(
+    goal: Versioned<GoalRecord>,
+    records: readonly TaskRecord[],
+    tasks: readonly TaskSpec[],
+    extra: number,
+  ): Promise<void> {
     const sinks = sinksOf(tasks);
     const roots = records.filter((task) => task.status === 'ready');
     let standing: Versioned<GoalRecord> | undefined = goal;
     for (let conflicts = 0; conflicts < CONFLICTS_MAX && standing !== undefined; conflicts += 1) {
       if (isTerminalGoal(standing.record)) return;
       if (standing.record.stopping !== undefined) return closing.resume(standing.record.goalId);
-      const step = nextGoal(standing.record, { type: 'materialize', total: tasks.length + extra, sinks, predicted: standing.record.cost.predicted + predict(tasks) });
+      const step = nextGoal(standing.record, {
+        type: 'materialize',
+        total: tasks.length + extra,
+        sinks,
+        predicted: standing.record.cost.predicted + predict(tasks),
+      });
       // Running already: the agent before us died between the goal's write and the last items, or is still sending them. A second item is harmless.
       const guard = step.ok ? [goalWrite(deps, step.goal, standing.revision)] : [];
       const first = await deps.store.commit([...guard, ...roots.slice(0, CHUNK).map((task) => itemWrite(deps, task))]);
-      deps.events.transition('goal.materialize', first.status, { goalId: standing.record.goalId, correlationId: standing.record.correlationId });
+      deps.events.transition('goal.materialize', first.status, {
+        goalId: standing.record.goalId,
+        correlationId: standing.record.correlationId,
+      });
       if (first.status === 'committed') break;
       standing = await readGoal(deps, goal.record.goalId);
     }
@@ -85,15 +98,24 @@ export function materializerOf(deps: Deps, closing: Closing, estimateOf: (capabi
     async fromPlan(goal, planTask) {
       if (isTerminalGoal(goal.record)) return;
       const plan = fit(Plan, await resolved(deps, planTask.result));
-      const graph = plan.ok ? graphOfPlan(plan.value, goal.record.input) : { ok: false as const, error: { code: 'invalid_schema', message: plan.message } };
+      const graph = plan.ok
+        ? graphOfPlan(plan.value, goal.record.input)
+        : { ok: false as const, error: { code: 'invalid_schema', message: plan.message } };
       if (graph.ok) return run(goal, graph.tasks, 1);
-      await closing.stop(goal.record.goalId, 'failed', { code: 'unplannable', message: `the plan cannot be run: ${graph.error.message}` });
+      await closing.stop(goal.record.goalId, 'failed', {
+        code: 'unplannable',
+        message: `the plan cannot be run: ${graph.error.message}`,
+      });
     },
   };
 }
 
 /** `createdAt` of all records is the goal's, so that a repetition writes the same bytes. */
 export function factsOf(goal: LiveGoal): { goalId: string; correlationId: string; deadline: string; now: number } {
-  return { goalId: goal.goalId, correlationId: goal.correlationId, deadline: goal.deadline, now: Date.parse(goal.createdAt) };
+  return {
+    goalId: goal.goalId,
+    correlationId: goal.correlationId,
+    deadline: goal.deadline,
+    now: Date.parse(goal.createdAt),
+  };
 }
-

@@ -3,6 +3,7 @@
  * edges), so a stale memory can cost a read, never a wrong decision. Bounded by goals and by bytes of results.
  */
 import type { GoalRecord } from '../../protocol/goal.ts';
+import type { Json } from '../../protocol/ids.ts';
 import type { TaskRecord } from '../../protocol/task.ts';
 import type { Versioned } from './records.ts';
 
@@ -14,7 +15,7 @@ const RESULT_BYTES_EACH = 64 * 1024;
 export interface GoalMemory {
   /** Tasks known to be completed. */
   readonly completed: Set<string>;
-  readonly results: Map<string, unknown>;
+  readonly results: Map<string, Json>;
   /** Dependencies of tasks that wait for several. */
   readonly joins: Map<string, readonly string[]>;
   /** Joins (and the goal's end) that this process saw complete: it releases each once. */
@@ -47,7 +48,16 @@ export function memoryOf(): Memory {
   function of(goalId: string): GoalMemory {
     const known = goals.get(goalId);
     if (known !== undefined) return known;
-    const fresh: GoalMemory = { completed: new Set<string>(), results: new Map(), joins: new Map(), blockedOn: new Map(), released: new Set<string>(), born: new Map(), goal: undefined, bytes: 0 };
+    const fresh: GoalMemory = {
+      completed: new Set<string>(),
+      results: new Map(),
+      joins: new Map(),
+      blockedOn: new Map(),
+      released: new Set<string>(),
+      born: new Map(),
+      goal: undefined,
+      bytes: 0,
+    };
     goals.set(goalId, fresh);
     const [oldest] = goals.keys();
     if (goals.size > GOALS_MAX && oldest !== undefined) drop(oldest);

@@ -5,6 +5,7 @@
 import { mayStart, unreachableAfter } from '../../core/dag.ts';
 import { NOTHING_SPENT, nextGoal, resultOf } from '../../core/goal-machine.ts';
 import { type GoalRecord, isTerminalGoal } from '../../protocol/goal.ts';
+import type { Json } from '../../protocol/ids.ts';
 import { PLAN_TASK } from '../../protocol/plan.ts';
 import type { CompletedTask, EndedTask, TaskRecord } from '../../protocol/task.ts';
 import type { Stored, Write } from '../../ports.ts';
@@ -60,10 +61,10 @@ interface Parts {
 }
 
 export function propagationOf({ deps, memory, joins, closing, marks, materializer }: Parts): Propagation {
-  function hintResults(goalId: string, dependencies: readonly string[]): Readonly<Record<string, unknown>> | undefined {
+  function hintResults(goalId: string, dependencies: readonly string[]): Record<string, Json> | undefined {
     const { results } = memory.of(goalId);
     if (dependencies.length > AHEAD_MAX || !dependencies.every((taskId) => results.has(taskId))) return undefined;
-    return Object.fromEntries(dependencies.map((taskId) => [taskId, results.get(taskId)]));
+    return Object.fromEntries(dependencies.map((taskId) => [taskId, results.get(taskId) ?? null]));
   }
 
   /** Tasks that wait for several, whose edges this process knows: their (long) records need not be read again by each of their dependencies. */
@@ -73,10 +74,15 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
     }
   }
 
-  async function dependentsOf(task: EndedTask, taskIds: readonly string[], ahead: Ahead | undefined): Promise<ReadonlyMap<string, Versioned<TaskRecord>>> {
+  async function dependentsOf(
+    task: EndedTask,
+    taskIds: readonly string[],
+    ahead: Ahead | undefined,
+  ): Promise<ReadonlyMap<string, Versioned<TaskRecord>>> {
     const known = new Map(ahead?.dependents ?? []);
     const missing = taskIds.filter((taskId) => !known.has(taskId));
-    const scanned = missing.length > AHEAD_MAX * 4 ? await scanTasks(deps, task.goalId) : new Map<string, Versioned<TaskRecord>>();
+    const scanned =
+      missing.length > AHEAD_MAX * 4 ? await scanTasks(deps, task.goalId) : new Map<string, Versioned<TaskRecord>>();
     for (const taskId of missing) {
       const found = scanned.get(taskId);
       if (found !== undefined) known.set(taskId, found);
@@ -109,7 +115,8 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
       const goal = await readGoal(deps, task.goalId);
       // Running, and nobody read ahead: whoever materialized the plan died before the last item was out.
       const resumed = goal?.record.status === 'running' && ahead === undefined;
-      if (goal !== undefined && (goal.record.status === 'planning' || resumed)) return materializer.fromPlan(goal, task);
+      if (goal !== undefined && (goal.record.status === 'planning' || resumed))
+        return materializer.fromPlan(goal, task);
     }
     if (task.dependents.length === 0) return done.has(GOAL_ENDED) ? undefined : endIfLast(task.goalId);
     const open = task.dependents.filter((taskId) => !done.has(taskId));
@@ -153,7 +160,9 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
     if (isTerminalGoal(goal.record)) return closing.announce(goal.record);
     // While it is planned its sinks are not yet those of the plan.
     if (goal.record.stopping !== undefined || goal.record.status === 'planning') return;
-    const complete = await joins.whenComplete(goalId, GOAL_ENDED, goal.record.sinks, () => closing.finishCompleted(goal));
+    const complete = await joins.whenComplete(goalId, GOAL_ENDED, goal.record.sinks, () =>
+      closing.finishCompleted(goal),
+    );
     if (!complete && goal.record.onTaskFailure === 'continue') await closing.finishIfSettled(goalId);
   }
 
@@ -161,7 +170,17 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
     const { goalId, taskId, attempt, error, cost } = failed;
     const item = itemWrite(deps, failed);
     const payload = Buffer.from(item.data).toString('base64');
-    const letter = { origin: 'tasks' as const, subject: item.subject, reason: error, payload, goalId, taskId, attempts: attempt, spent: cost, at: failed.finishedAt };
+    const letter = {
+      origin: 'tasks' as const,
+      subject: item.subject,
+      reason: error,
+      payload,
+      goalId,
+      taskId,
+      attempts: attempt,
+      spent: cost,
+      at: failed.finishedAt,
+    };
     await deps.dead.put(letter, `tasks.${goalId}.${taskId}`);
     deps.events.deadLetter('tasks', error.code, { goalId, taskId });
   }
@@ -228,13 +247,25 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
         released.push(dependent);
       }
       const goal = ahead.goal;
-      const onlySink = goal?.record.status === 'running' && goal.record.sinks.length === 1 && goal.record.sinks[0] === task.taskId;
+      const onlySink =
+        goal?.record.status === 'running' && goal.record.sinks.length === 1 && goal.record.sinks[0] === task.taskId;
       // Every other task is an ancestor of the only sink, so all of them are completed; and nothing of the goal was ever charged.
-      if (goal !== undefined && onlySink && ahead.ledger === undefined && task.cost.usd + task.cost.messages + task.cost.inputTokens === 0) {
+      if (
+        goal !== undefined &&
+        onlySink &&
+        ahead.ledger === undefined &&
+        task.cost.usd + task.cost.messages + task.cost.inputTokens === 0
+      ) {
         const { total } = goal.record.tasks;
         const counts = { total, completed: total, failed: 0, cancelled: 0 };
         const result = resultOf(goal.record.sinks, () => task.result);
-        const step = nextGoal(goal.record, { type: 'finish', counts, result, spending: NOTHING_SPENT, at: deps.clock.now() });
+        const step = nextGoal(goal.record, {
+          type: 'finish',
+          counts,
+          result,
+          spending: NOTHING_SPENT,
+          at: deps.clock.now(),
+        });
         if (step.ok && step.goal.status === 'completed') {
           writes.push(goalWrite(deps, step.goal, goal.revision));
           released.push(step.goal);

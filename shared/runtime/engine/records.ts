@@ -1,6 +1,6 @@
 /** Records of the DAG bucket: bytes <-> values, and the one way to change one: read, decide by the machine, compare-and-set. */
 import { isTerminalGoal, type GoalRecord } from '../../protocol/goal.ts';
-import { encode } from '../../protocol/codec.ts';
+import { encode, parseTrusted } from '../../protocol/codec.ts';
 import type { TaskRecord } from '../../protocol/task.ts';
 import type { Stored, Write } from '../../ports.ts';
 import { type GoalEvent, type GoalStep, nextGoal } from '../../core/goal-machine.ts';
@@ -12,14 +12,12 @@ export interface Versioned<T> {
   readonly revision: number;
 }
 
-const decoder = new TextDecoder();
-
 /**
  * Only agents can write these keys (the broker's permissions), and each wrote what its own machine gave it; a full schema check of each read would
  * cost more than the read. What a foreign hand could break is caught by the machine: a status that it does not know has no transition.
  */
 function parse<T>(stored: Stored | undefined): Versioned<T> | undefined {
-  return stored === undefined ? undefined : { record: JSON.parse(decoder.decode(stored.data)) as T, revision: stored.revision };
+  return stored === undefined ? undefined : { record: parseTrusted<T>(stored.data), revision: stored.revision };
 }
 
 export async function readGoal(deps: Deps, goalId: string): Promise<Versioned<GoalRecord> | undefined> {
@@ -31,7 +29,11 @@ export async function readTask(deps: Deps, goalId: string, taskId: string): Prom
 }
 
 /** Records of these tasks that exist, by taskId, as the leader knows them. */
-export async function readTasks(deps: Deps, goalId: string, taskIds: readonly string[]): Promise<ReadonlyMap<string, Versioned<TaskRecord>>> {
+export async function readTasks(
+  deps: Deps,
+  goalId: string,
+  taskIds: readonly string[],
+): Promise<ReadonlyMap<string, Versioned<TaskRecord>>> {
   const stored = await deps.store.readMany(taskIds.map((taskId) => deps.subjects.taskKey(goalId, taskId)));
   return byTaskId(stored.values());
 }
@@ -55,7 +57,11 @@ export function goalWrite(deps: Deps, goal: GoalRecord, expect: number): Write {
 }
 
 export function taskWrite(deps: Deps, task: TaskRecord, expect: number): Write {
-  return { subject: deps.subjects.dagSubject(deps.subjects.taskKey(task.goalId, task.taskId)), data: encode(task), expect };
+  return {
+    subject: deps.subjects.dagSubject(deps.subjects.taskKey(task.goalId, task.taskId)),
+    data: encode(task),
+    expect,
+  };
 }
 
 export type Moved<T> =
@@ -66,7 +72,12 @@ export type Moved<T> =
 /** Repeats read-decide-write until the event is written or the machine refuses it. Bounded: each conflict means that somebody else moved on (I10). */
 const CONFLICTS_MAX = 64;
 
-export async function moveGoal(deps: Deps, goalId: string, event: (goal: GoalRecord) => GoalEvent, from?: Versioned<GoalRecord>): Promise<Moved<GoalRecord>> {
+export async function moveGoal(
+  deps: Deps,
+  goalId: string,
+  event: (goal: GoalRecord) => GoalEvent,
+  from?: Versioned<GoalRecord>,
+): Promise<Moved<GoalRecord>> {
   let standing = from ?? (await readGoal(deps, goalId));
   for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts += 1) {
     if (standing === undefined) return { ok: false, refusal: 'missing', record: undefined };
@@ -93,7 +104,12 @@ export async function moveTask(deps: Deps, from: Versioned<TaskRecord>, event: T
     const step: TaskStep = nextTask(standing.record, event);
     if (!step.ok) return { ok: false, refusal: step.refusal, record: standing.record };
     const outcome = await deps.store.commit([taskWrite(deps, step.task, standing.revision)]);
-    deps.events.transition(step.transition, outcome.status, { goalId, taskId, attempt: step.task.attempt, correlationId: step.task.correlationId });
+    deps.events.transition(step.transition, outcome.status, {
+      goalId,
+      taskId,
+      attempt: step.task.attempt,
+      correlationId: step.task.correlationId,
+    });
     if (outcome.status === 'committed') return { ok: true, record: step.task, revision: outcome.revisions[0] ?? 0 };
     standing = await readTask(deps, goalId, taskId);
   }

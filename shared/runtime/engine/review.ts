@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import type { RoundRecord, TaskVote, VoteRequest } from '../../protocol/vote.ts';
 import type { TaskRecord } from '../../protocol/task.ts';
-import { encode } from '../../protocol/codec.ts';
+import { encode, parseTrusted } from '../../protocol/codec.ts';
+import type { Json } from '../../protocol/ids.ts';
 import type { HoldSpec } from '../vote/proposer.ts';
 import { HandlerError } from '../context.ts';
 import type { Deps } from './deps.ts';
@@ -35,21 +36,40 @@ function roundIdOf(task: TaskRecord, rework: number, attempt: number): string {
   return `v-${of}-${rework}-${attempt}`;
 }
 
-export async function review(parts: { readonly deps: Deps; readonly ledgers: Ledgers; readonly hold: HoldRound }, task: TaskRecord, vote: TaskVote, candidate: unknown, dependencies: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<Reviewed> {
+export async function review(
+  parts: { readonly deps: Deps; readonly ledgers: Ledgers; readonly hold: HoldRound },
+  task: TaskRecord,
+  vote: TaskVote,
+  candidate: Json,
+  dependencies: Readonly<Record<string, Json>>,
+  signal: AbortSignal,
+): Promise<Reviewed> {
   const { deps, ledgers, hold } = parts;
   const rework = task.reworks ?? 0;
   // An agent that took this task over after a crash finds the decision that its predecessor's voters made on the same result (I7).
   for (let earlier = 1; earlier < task.attempt; earlier += 1) {
     const stored = await deps.store.read(deps.subjects.roundKey(roundIdOf(task, rework, earlier)));
-    const decided = stored === undefined ? undefined : (JSON.parse(new TextDecoder().decode(stored.data)) as RoundRecord);
+    const decided = stored === undefined ? undefined : parseTrusted<RoundRecord>(stored.data);
     if (decided?.consensus === true) return { verdict: verdictOf(decided), messages: 0 };
   }
   const roundId = roundIdOf(task, rework, task.attempt);
   const goal = await readGoal(deps, task.goalId);
   const roster = await rosterOf(deps, vote, roundId);
-  const context = await contextOf(deps, task, candidate, dependencies, goal?.record.input, goal?.record.description ?? '');
+  const context = await contextOf(
+    deps,
+    task,
+    candidate,
+    dependencies,
+    goal?.record.input,
+    goal?.record.description ?? '',
+  );
   const messages = 1 + roster.length;
-  const charged = await ledgers.charge(task.goalId, goal?.record.budget ?? {}, messages, encode(context).length * messages);
+  const charged = await ledgers.charge(
+    task.goalId,
+    goal?.record.budget ?? {},
+    messages,
+    encode(context).length * messages,
+  );
   if (typeof charged === 'object') throw new HandlerError('budget_exceeded', charged.message, { retry: false });
   const record = await hold({
     roundId,
@@ -78,13 +98,25 @@ function verdictOf(record: RoundRecord): Verdict {
 
 /** All present voters, or `voters` of them, chosen by a hash of the round so that it is not always the same few. Frozen from here on (I8). */
 async function rosterOf(deps: Deps, vote: TaskVote, roundId: string): Promise<string[]> {
-  const present = (await deps.registry.list()).filter((agent) => agent.capabilities.includes(vote.capability) && agent.agentId !== deps.agentId);
-  const ranked = present.map(({ agentId }) => ({ agentId, rank: createHash('sha256').update(`${roundId}\0${agentId}`).digest('hex') }));
+  const present = (await deps.registry.list()).filter(
+    (agent) => agent.capabilities.includes(vote.capability) && agent.agentId !== deps.agentId,
+  );
+  const ranked = present.map(({ agentId }) => ({
+    agentId,
+    rank: createHash('sha256').update(`${roundId}\0${agentId}`).digest('hex'),
+  }));
   const chosen = ranked.sort((a, b) => a.rank.localeCompare(b.rank)).slice(0, vote.voters ?? ranked.length);
   return chosen.map((voter) => voter.agentId).sort();
 }
 
-async function contextOf(deps: Deps, task: TaskRecord, candidate: unknown, dependencies: Readonly<Record<string, unknown>>, goalInput: unknown, goalDescription: string): Promise<VoteRequest['context']> {
+async function contextOf(
+  deps: Deps,
+  task: TaskRecord,
+  candidate: Json,
+  dependencies: Readonly<Record<string, Json>>,
+  goalInput: Json | undefined,
+  goalDescription: string,
+): Promise<VoteRequest['context']> {
   const full = {
     description: task.description,
     input: (await resolved(deps, task.input)) ?? null,
@@ -95,6 +127,6 @@ async function contextOf(deps: Deps, task: TaskRecord, candidate: unknown, depen
     rework: task.reworks ?? 0,
   };
   const bytes = encode(full);
-  if (bytes.length <= CONTEXT_BYTES_MAX) return JSON.parse(new TextDecoder().decode(bytes)) as VoteRequest['context'];
+  if (bytes.length <= CONTEXT_BYTES_MAX) return parseTrusted<Json>(bytes);
   return { $blob: await deps.blobs.put(bytes) };
 }

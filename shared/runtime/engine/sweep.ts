@@ -34,12 +34,21 @@ export function sweepOf(deps: Deps, closing: Closing, propagation: Propagation):
   async function graph(goal: LiveGoal): Promise<void> {
     const tasks = await scanTasks(deps, goal.goalId);
     const records = [...tasks.values()];
-    if (records.length > 0 && records.length >= goal.tasks.total && records.every((task) => isTerminalTask(task.record))) return ended(goal, records);
+    if (
+      records.length > 0 &&
+      records.length >= goal.tasks.total &&
+      records.every((task) => isTerminalTask(task.record))
+    )
+      return ended(goal, records);
     const statusOf = (taskId: string): TaskRecord['status'] | undefined => tasks.get(taskId)?.record.status;
     const startable = records.filter(({ record }) => {
       // While the graph is being written nothing of it may start.
       if (goal.status === 'planning' && record.taskId !== PLAN_TASK) return false;
-      return record.status === 'ready' || record.status === 'in_progress' || (record.status === 'pending' && dependenciesDone(record, statusOf));
+      return (
+        record.status === 'ready' ||
+        record.status === 'in_progress' ||
+        (record.status === 'pending' && dependenciesDone(record, statusOf))
+      );
     });
     const live = await alive();
     for (const [capability, waiting] of Map.groupBy(startable, (task) => task.record.capability)) {
@@ -66,8 +75,16 @@ export function sweepOf(deps: Deps, closing: Closing, propagation: Propagation):
   async function wake(seen: Versioned<TaskRecord>, tasks: ReadonlyMap<string, Versioned<TaskRecord>>): Promise<void> {
     const { goalId, taskId } = seen.record;
     const task = await readTask(deps, goalId, taskId);
-    if (task === undefined || task.revision !== seen.revision || deps.clock.now() - lastChange(task.record, tasks) < SETTLED_MS) return;
-    const standing = task.record.status === 'in_progress' ? await moveTask(deps, task, { type: 'expire', at: deps.clock.now() }) : { record: task.record };
+    if (
+      task === undefined ||
+      task.revision !== seen.revision ||
+      deps.clock.now() - lastChange(task.record, tasks) < SETTLED_MS
+    )
+      return;
+    const standing =
+      task.record.status === 'in_progress'
+        ? await moveTask(deps, task, { type: 'expire', at: deps.clock.now() })
+        : { record: task.record };
     if (standing.record === undefined) return;
     repaired('lost_item', goalId, taskId);
     if (isTerminalTask(standing.record)) await propagation.afterEnd(standing.record, new Set());
@@ -82,7 +99,10 @@ export function sweepOf(deps: Deps, closing: Closing, propagation: Propagation):
       if (record.stopping !== undefined) return closing.resume(goalId);
       if (deps.clock.now() >= Date.parse(record.deadline)) {
         const wallMs = Date.parse(record.deadline) - Date.parse(record.createdAt);
-        return closing.stop(goalId, 'failed', { code: 'deadline_exceeded', message: `expected the goal to end within ${wallMs} ms (budget.wallMs); it did not` });
+        return closing.stop(goalId, 'failed', {
+          code: 'deadline_exceeded',
+          message: `expected the goal to end within ${wallMs} ms (budget.wallMs); it did not`,
+        });
       }
       if (deep) await graph(record);
       else await missingCapabilities(record);
@@ -91,7 +111,9 @@ export function sweepOf(deps: Deps, closing: Closing, propagation: Propagation):
 
   async function missingCapabilities(goal: LiveGoal): Promise<void> {
     if (goal.tasks.total > LIGHT_TASKS_MAX) return;
-    const waiting = [...(await scanTasks(deps, goal.goalId)).values()].filter(({ record }) => record.status === 'ready');
+    const waiting = [...(await scanTasks(deps, goal.goalId)).values()].filter(
+      ({ record }) => record.status === 'ready',
+    );
     if (waiting.length === 0) return;
     const live = await alive();
     for (const { record } of waiting) deps.events.capabilityMissing(record.capability, !live.has(record.capability));
@@ -101,6 +123,8 @@ export function sweepOf(deps: Deps, closing: Closing, propagation: Propagation):
 /** When something last happened that should have led to a work item, ms since the epoch. */
 function lastChange(task: TaskRecord, tasks: ReadonlyMap<string, Versioned<TaskRecord>>): number {
   if (task.status === 'in_progress') return Date.parse(task.startedAt);
-  const ends = task.dependencies.map((taskId) => tasks.get(taskId)?.record).map((record) => (record !== undefined && isTerminalTask(record) ? Date.parse(record.finishedAt) : 0));
+  const ends = task.dependencies
+    .map((taskId) => tasks.get(taskId)?.record)
+    .map((record) => (record !== undefined && isTerminalTask(record) ? Date.parse(record.finishedAt) : 0));
   return Math.max(Date.parse(task.createdAt), ...ends);
 }

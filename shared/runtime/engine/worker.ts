@@ -4,7 +4,8 @@
  */
 import { nextTask, type Claimant } from '../../core/task-machine.ts';
 import { dependenciesDone } from '../../core/task-machine.ts';
-import { isId, timestamp } from '../../protocol/ids.ts';
+import { parseTrusted } from '../../protocol/codec.ts';
+import { isId, type Json, timestamp } from '../../protocol/ids.ts';
 import { isTerminalTask, type EndedTask, type ReadyItem, type TaskRecord } from '../../protocol/task.ts';
 import type { Delivery } from '../../ports.ts';
 import { claimOf, ClaimLost } from './claim.ts';
@@ -36,7 +37,6 @@ interface Parts {
   readonly attempts: Attempts;
 }
 
-const decoder = new TextDecoder();
 /** An item for a task that is not written, or not startable, is looked at again this often before it is given up. */
 const PREMATURE_MAX = 20;
 const PREMATURE_MS = 500;
@@ -52,7 +52,7 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
 
   function readItem(delivery: Delivery): ReadyItem | undefined {
     try {
-      const item = JSON.parse(decoder.decode(delivery.data)) as ReadyItem;
+      const item = parseTrusted<ReadyItem>(delivery.data);
       return isId(item.goalId) && isId(item.taskId) ? item : undefined;
     } catch {
       return undefined;
@@ -62,28 +62,42 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
   async function discard(delivery: Delivery): Promise<void> {
     const reason = { code: 'invalid_item', message: 'expected a work item {goalId, taskId}' };
     const payload = Buffer.from(delivery.data).toString('base64');
-    await deps.dead.put({ origin: 'ready', subject: delivery.subject, reason, payload, at: timestamp(deps.clock.now()) }, `ready.${delivery.sequence}`);
+    await deps.dead.put(
+      { origin: 'ready', subject: delivery.subject, reason, payload, at: timestamp(deps.clock.now()) },
+      `ready.${delivery.sequence}`,
+    );
     deps.events.deadLetter('ready', reason.code, {});
     delivery.ack();
   }
 
   /** The hint when it can be trusted to be fresh, else the record. */
-  async function look(delivery: Delivery, item: ReadyItem, capability: string): Promise<Versioned<TaskRecord> | undefined> {
+  async function look(
+    delivery: Delivery,
+    item: ReadyItem,
+    capability: string,
+  ): Promise<Versioned<TaskRecord> | undefined> {
     const { task, revision } = item;
     const fresh = delivery.deliveries === 1 && deps.clock.now() - delivery.storedAt <= HINT_AGE_MAX_MS;
-    const fits = task !== undefined && task.goalId === item.goalId && task.taskId === item.taskId && task.capability === capability;
+    const fits =
+      task !== undefined &&
+      task.goalId === item.goalId &&
+      task.taskId === item.taskId &&
+      task.capability === capability;
     if (fresh && fits && revision !== undefined) return { record: task, revision };
     const born = fresh ? memory.of(item.goalId).born.get(item.taskId) : undefined;
     return born?.record.status === 'ready' ? born : readTask(deps, item.goalId, item.taskId);
   }
 
   /** Results of all dependencies, or undefined when one of them is not completed (I2: then the task must not start). */
-  async function dependenciesOf(task: TaskRecord, hinted: Readonly<Record<string, unknown>> | undefined): Promise<ReadonlyMap<string, unknown> | undefined> {
+  async function dependenciesOf(
+    task: TaskRecord,
+    hinted: Readonly<Record<string, Json>> | undefined,
+  ): Promise<ReadonlyMap<string, Json> | undefined> {
     const known = memory.of(task.goalId);
-    const found = new Map<string, unknown>();
+    const found = new Map<string, Json>();
     for (const taskId of task.dependencies) {
-      if (hinted !== undefined && Object.hasOwn(hinted, taskId)) found.set(taskId, hinted[taskId]);
-      else if (known.results.has(taskId)) found.set(taskId, known.results.get(taskId));
+      if (hinted !== undefined && Object.hasOwn(hinted, taskId)) found.set(taskId, hinted[taskId] ?? null);
+      else if (known.results.has(taskId)) found.set(taskId, known.results.get(taskId) ?? null);
     }
     const missing = (): string[] => task.dependencies.filter((taskId) => !found.has(taskId));
     const records = new Map<string, TaskRecord>();
@@ -95,7 +109,8 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
     };
     if (missing().length > SCAN_FROM) take((await scanTasks(deps, task.goalId)).values());
     take((await readTasks(deps, task.goalId, missing())).values());
-    const statusOf = (taskId: string): TaskRecord['status'] | undefined => (found.has(taskId) ? 'completed' : records.get(taskId)?.status);
+    const statusOf = (taskId: string): TaskRecord['status'] | undefined =>
+      found.has(taskId) ? 'completed' : records.get(taskId)?.status;
     return dependenciesDone(task, statusOf) ? found : undefined;
   }
 
@@ -123,7 +138,10 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
     if (task.capability !== capability) return delivery.ack();
     const now = deps.clock.now();
     if (now >= Date.parse(task.deadline)) {
-      await closing.stop(task.goalId, 'failed', { code: 'deadline_exceeded', message: 'the goal ran out of time (budget.wallMs) before this task could start' });
+      await closing.stop(task.goalId, 'failed', {
+        code: 'deadline_exceeded',
+        message: 'the goal ran out of time (budget.wallMs) before this task could start',
+      });
       return delivery.ack();
     }
     const by: Claimant = { agentId: deps.agentId, startedAt: now, item: delivery.sequence };
@@ -138,7 +156,13 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
     await attempt(delivery, found, by, redelivered, dependencies);
   }
 
-  async function attempt(delivery: Delivery, found: Versioned<TaskRecord>, by: Claimant, redelivered: boolean, dependencies: ReadonlyMap<string, unknown>): Promise<void> {
+  async function attempt(
+    delivery: Delivery,
+    found: Versioned<TaskRecord>,
+    by: Claimant,
+    redelivered: boolean,
+    dependencies: ReadonlyMap<string, Json>,
+  ): Promise<void> {
     const key = `${found.record.goalId}.${found.record.taskId}`;
     // A second item of a task that this very process works on: its outcome is on its way.
     if (here.has(key)) return delivery.retry(deps.leaseMs);
@@ -159,11 +183,11 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
     running: () => running.size,
     recheck(goalId) {
       // The cancel message and the records that follow from it travel apart; look a few times.
-      const look = (left: number): void => {
+      const lookAgain = (left: number): void => {
         for (const one of running) if (one.goalId === goalId) one.recheck();
-        if (left > 0) deps.clock.after(RECHECK_MS, () => look(left - 1));
+        if (left > 0) deps.clock.after(RECHECK_MS, () => lookAgain(left - 1));
       };
-      look(RECHECKS);
+      lookAgain(RECHECKS);
     },
     tick() {
       for (const one of running) one.tick();
@@ -176,7 +200,9 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
         await work(delivery, capability);
       } catch (error) {
         if (error instanceof ClaimLost && error.standing !== undefined && isTerminalTask(error.standing)) {
-          await passOn(error.standing, delivery).catch((again: unknown) => deps.events.engineError('worker', again, {}));
+          await passOn(error.standing, delivery).catch((again: unknown) =>
+            deps.events.engineError('worker', again, {}),
+          );
         } else if (error instanceof ClaimLost || error instanceof Dropped) {
           // Ours no more. If nobody else has it, the item comes back to somebody after its lease.
         } else deps.events.engineError('worker', error, {});
