@@ -72,14 +72,21 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
     }
   }
 
+  async function send(write: Write): Promise<PublishAnswer> {
+    pace.plainSent(1);
+    const answer = await publishOne(nc, write);
+    pace.plainAnswered(performance.now());
+    return answer;
+  }
+
   async function plain(writes: readonly Write[]): Promise<CommitOutcome> {
     const [guard, ...rest] = writes;
     if (guard === undefined) throw new WriteRefused('an empty transition');
     plainInFlight += writes.length;
     try {
-      const outcome = await settle(guard, await publishOne(nc, guard));
+      const outcome = await settle(guard, await send(guard));
       if (!outcome.stored) return { status: 'conflict' };
-      const answers = rest.map((write) => publishOne(nc, write));
+      const answers = rest.map(send);
       const settled = await Promise.all(
         rest.map(async (write, index) =>
           settle(write, (await answers[index]) ?? { kind: 'unknown', detail: 'not sent' }),
@@ -91,7 +98,6 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
       };
     } finally {
       plainInFlight -= writes.length;
-      pace.answered(writes.length, performance.now());
       pump();
     }
   }
@@ -122,8 +128,9 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
 
   async function group(transitions: readonly Pending[]): Promise<void> {
     const writes = transitions.flatMap((pending) => pending.writes);
+    const startedAt = performance.now();
     const answer = await publishBatch(nc, writes);
-    pace.answered(writes.length, performance.now());
+    pace.batched(performance.now() - startedAt);
     if (answer.kind !== 'stored') {
       // One failed guard fails the whole batch, and an unknown outcome is settled write by write: each transition by itself finds out.
       for (const pending of transitions) run(pending);
@@ -135,26 +142,31 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
   }
 
   function pump(): void {
-    if (batchInFlight) return;
-    if (queue.length === 0) return pace.idle(performance.now());
-    if (pace.way(performance.now()) === 'plain') {
-      for (let next = queue[0]; next !== undefined && fits(next.writes); next = queue[0]) {
+    while (!batchInFlight && queue.length > 0) {
+      const waiting = queue.reduce((sum, pending) => sum + pending.writes.length, 0);
+      if (pace.way(waiting) === 'plain') {
+        const [next] = queue;
+        if (next === undefined || !fits(next.writes)) return;
         queue.shift();
         run(next);
+        continue;
       }
-      return;
+      const transitions = takeBatch();
+      const [only] = transitions;
+      if (
+        only !== undefined &&
+        transitions.length === 1 &&
+        (only.writes.length === 1 || only.writes.length > batchMax)
+      ) {
+        run(only);
+        continue;
+      }
+      batchInFlight = true;
+      void group(transitions).finally(() => {
+        batchInFlight = false;
+        pump();
+      });
     }
-    const transitions = takeBatch();
-    const [only] = transitions;
-    if (only !== undefined && transitions.length === 1 && (only.writes.length === 1 || only.writes.length > batchMax)) {
-      run(only);
-      return;
-    }
-    batchInFlight = true;
-    void group(transitions).finally(() => {
-      batchInFlight = false;
-      pump();
-    });
   }
 
   /** A transition larger than the window goes out when nothing else does. */
@@ -176,7 +188,8 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
 
   return {
     commit(transition) {
-      if (!batchInFlight && queue.length === 0 && fits(transition)) return plain(transition);
+      const free = !batchInFlight && queue.length === 0 && fits(transition);
+      if (free && pace.way(transition.length + plainInFlight) === 'plain') return plain(transition);
       return new Promise((resolve, reject) => {
         queue.push({ writes: transition, resolve, reject });
         pump();

@@ -1,64 +1,63 @@
 /**
- * Under load, are writes quicker one by one or as atomic batches? A batch costs the server a small file store of its own whatever its size; a plain
- * write costs next to nothing without fsync, and a flush of the disk with it. So the answer depends on the broker's settings, its disk and its load, and
- * is measured while running: the quicker way is used, the other one is tried again now and then.
+ * Are these writes quicker one by one, or as one atomic batch? A batch costs the server a small file store of its own, whatever its size; a plain write
+ * costs next to nothing without fsync, and a flush of the disk with it. So the answer depends on the broker's settings, its disk and its load, and is
+ * measured while running: the spacing of answers to pipelined writes, and the duration of batches.
  */
 export type Way = 'plain' | 'batch';
 
 export interface Pace {
-  /** How to send what waits. Called whenever something waits. */
-  way(nowMs: number): Way;
-  /** So many writes were answered. */
-  answered(writes: number, nowMs: number): void;
-  /** Nothing waits any more: until something does, time says nothing about a loaded broker. */
-  idle(nowMs: number): void;
+  /** The quicker way for so many writes. */
+  way(writes: number): Way;
+  plainSent(writes: number): void;
+  /** One plain write was answered. */
+  plainAnswered(nowMs: number): void;
+  batched(durationMs: number): void;
 }
 
-const PERIOD_MS = 200;
-const PERIOD_WRITES = 64;
-const WEIGHT = 0.3;
-/** One period in so many tries the slower way. */
-const TRY_EVERY = 24;
+const SPACING_MS_GUESS = 0.08;
+const BATCH_MS_GUESS = 4;
+const WEIGHT = 0.25;
+/** Answers arrive in bursts; only the mean of many says something. */
+const SAMPLE = 32;
+/** What is not used is not measured; its figure fades by this share each time, until the other way is tried again. */
+const FADE = 0.005;
+/** Fewer writes in flight than this show the way to the broker and back, not its pace. */
+const PIPELINED = 4;
 
 export function paceOf(): Pace {
-  const rate: Record<Way, number | undefined> = { plain: undefined, batch: undefined };
-  let current: Way = 'plain';
-  /** Loaded time before `since`, ms. */
-  let loaded = 0;
-  let since: number | undefined;
-  let writes = 0;
-  let periods = 0;
-
-  function next(): Way {
-    periods += 1;
-    const { plain, batch } = rate;
-    if (plain === undefined) return 'plain';
-    if (batch === undefined) return 'batch';
-    const better = plain >= batch ? 'plain' : 'batch';
-    return periods % TRY_EVERY === 0 ? (better === 'plain' ? 'batch' : 'plain') : better;
-  }
-
+  let spacingMs = SPACING_MS_GUESS;
+  let batchMs = BATCH_MS_GUESS;
+  let inFlight = 0;
+  let lastAnswer: number | undefined;
+  let sampledMs = 0;
+  let sampled = 0;
   return {
-    way(nowMs) {
-      since ??= nowMs;
-      return current;
+    way(writes) {
+      if (writes * spacingMs <= batchMs) {
+        if (writes > PIPELINED) batchMs *= 1 - FADE;
+        return 'plain';
+      }
+      spacingMs *= 1 - FADE;
+      return 'batch';
     },
-    answered(count, nowMs) {
-      if (since === undefined) return;
-      writes += count;
-      const spent = loaded + nowMs - since;
-      if (spent < PERIOD_MS || writes < PERIOD_WRITES) return;
-      const seen = writes / spent;
-      const known = rate[current];
-      rate[current] = known === undefined ? seen : known + WEIGHT * (seen - known);
-      current = next();
-      since = nowMs;
-      loaded = 0;
-      writes = 0;
+    plainSent(writes) {
+      inFlight += writes;
     },
-    idle(nowMs) {
-      if (since !== undefined) loaded += nowMs - since;
-      since = undefined;
+    plainAnswered(nowMs) {
+      inFlight -= 1;
+      if (lastAnswer !== undefined) {
+        sampledMs += nowMs - lastAnswer;
+        sampled += 1;
+      }
+      if (sampled === SAMPLE) {
+        spacingMs += WEIGHT * (sampledMs / sampled - spacingMs);
+        sampledMs = 0;
+        sampled = 0;
+      }
+      lastAnswer = inFlight >= PIPELINED ? nowMs : undefined;
+    },
+    batched(durationMs) {
+      batchMs += WEIGHT * (durationMs - batchMs);
     },
   };
 }

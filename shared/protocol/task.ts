@@ -1,6 +1,6 @@
 /** A task's record in the DAG bucket, and the work item that wakes an agent for it. */
 import { z } from 'zod';
-import { ErrorInfo } from './goal.ts';
+import { ErrorInfo, GoalRecord } from './goal.ts';
 import { Id, Timestamp } from './ids.ts';
 import { TaskVote } from './vote.ts';
 
@@ -103,5 +103,14 @@ export const ReadyItem = z.object({
   revision: z.int().positive().optional(),
   /** Results of the task's dependencies, all of them completed. */
   results: z.record(Id, z.json()).optional(),
+  /** A small graph travels along whole: records and the revisions at which they were written, guesses like `task`. */
+  near: z
+    .object({
+      goal: z.object({ record: GoalRecord, revision: z.int() }),
+      tasks: z.array(z.object({ record: TaskRecord, revision: z.int() })),
+      /** Nothing was charged to the goal on the only way that led here. */
+      free: z.boolean(),
+    })
+    .optional(),
 });
 export type ReadyItem = z.infer<typeof ReadyItem>;

@@ -11,7 +11,7 @@ import type { TaskRecord } from '../../protocol/task.ts';
 import type { Delivery, Write } from '../../ports.ts';
 import type { Closing } from './closing.ts';
 import type { Deps } from './deps.ts';
-import { itemWrite } from './items.ts';
+import { itemWrite, NEAR_MAX, nearOf } from './items.ts';
 import { factsOf, type Materializer } from './materialize.ts';
 import type { Memory } from './memory.ts';
 import { goalWrite, readGoal, readTasks, taskWrite, type Versioned } from './records.ts';
@@ -44,7 +44,7 @@ const SOON_MS = 12_000;
 /** The word that a goal ended may be lost, and a receipt that came round is in other hands: nobody waits longer to be told (I11). */
 const HELD_MS_MAX = 60_000;
 const COMPLETE_BIRTH_UNTIL = 3;
-/** Every third time round the whole graph is looked at. */
+/** The first time and every third time round the whole graph is looked at. */
 const DEEP_EVERY = 3;
 
 export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts): Intake {
@@ -113,23 +113,27 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
     };
     const goal = newGoal(submission, birth, explicit && atOnce ? 'running' : 'planning');
     const records = atOnce ? birthOrder(firstRecords(tasks, factsOf(goal))) : [];
+    const near = atOnce && tasks.length <= NEAR_MAX;
     const writing = { ended: false };
     accepting.set(goalId, writing);
-    const outcome = await deps.store.commit([goalWrite(deps, goal, CREATE), ...birthWrites(records)]).finally(() => {
-      if (accepting.get(goalId) === writing) accepting.delete(goalId);
-    });
+    const outcome = await deps.store
+      .commit([goalWrite(deps, goal, CREATE), ...birthWrites(records, near)])
+      .finally(() => {
+        if (accepting.get(goalId) === writing) accepting.delete(goalId);
+      });
     deps.events.transition('goal.accept', outcome.status, { goalId, correlationId: goal.correlationId });
     if (outcome.status === 'conflict') return again(delivery, accepted);
     deps.events.goalAccepted(goal);
     if (writing.ended) return delivery.ack();
     hold(goalId, goal.acceptedBy, delivery, goal.deadline);
-    if (atOnce) bear(goal, records, outcome.revisions);
+    if (atOnce) bear(goal, records, near, outcome.revisions);
+    if (near) await sendNear(goalId, records);
     if (!atOnce) await materializer.run({ record: goal, revision: outcome.revisions[0] ?? 0 }, tasks, 0);
   }
 
-  /** What can start first comes first, with its items: it is worked on while the rest is being written. */
-  function birthWrites(ordered: readonly TaskRecord[]): Write[] {
-    const roots = ordered.filter((task) => task.status === 'ready');
+  /** What can start first comes first, with its items, unless those wait for the revisions of a small graph: it is worked on while the rest is written. */
+  function birthWrites(ordered: readonly TaskRecord[], near: boolean): Write[] {
+    const roots = near ? [] : ordered.filter((task) => task.status === 'ready');
     const write = (task: TaskRecord): Write => taskWrite(deps, task, CREATE);
     return [
       ...roots.map(write),
@@ -139,13 +143,30 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
   }
 
   /** Remembers what was written, so that this process need not read it again. */
-  function bear(goal: LiveGoal, ordered: readonly TaskRecord[], revisions: readonly (number | undefined)[]): void {
-    const roots = ordered.filter((task) => task.status === 'ready').length;
+  function bear(
+    goal: LiveGoal,
+    ordered: readonly TaskRecord[],
+    near: boolean,
+    revisions: readonly (number | undefined)[],
+  ): void {
+    const roots = near ? 0 : ordered.filter((task) => task.status === 'ready').length;
     const tasks = ordered.flatMap((record, index) => {
       const revision = revisions[index < roots ? 1 + index : 1 + index + roots];
       return revision === undefined ? [] : [{ record, revision }];
     });
-    memory.bear({ record: goal, revision: revisions[0] ?? 0 }, tasks);
+    memory.bear({ record: goal, revision: revisions[0] ?? 0 }, tasks, true);
+  }
+
+  /** Items that carry their whole graph; if this agent dies before them, the receipt comes round and the sweep sends them. */
+  async function sendNear(goalId: string, ordered: readonly TaskRecord[]): Promise<void> {
+    const known = memory.of(goalId);
+    const items = ordered.flatMap((task) => {
+      const revision = known.born.get(task.taskId)?.revision;
+      const near = nearOf(known, task, true);
+      const hint = revision === undefined || near === undefined ? undefined : { revision, results: {}, near };
+      return task.status === 'ready' ? [itemWrite(deps, task, hint)] : [];
+    });
+    await deps.store.commit(items);
   }
 
   /** The goal exists: this receipt came round, or the id was used before. */
@@ -174,7 +195,7 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
   ): Promise<void> {
     const { stopping } = record;
     if (accepted.explicit && record.status === 'planning') return materializer.run(goal, accepted.tasks, 0);
-    const deep = delivery.deliveries % DEEP_EVERY === 0;
+    const deep = delivery.deliveries === 2 || delivery.deliveries % DEEP_EVERY === 0;
     const due = deep || stopping !== undefined || delivery.deliveries <= COMPLETE_BIRTH_UNTIL;
     // Also for a goal that stops: it ends when all of its tasks are terminal, so all of them must exist (I5).
     if (due && accepted.tasks.length <= AT_ONCE_MAX)

@@ -5,6 +5,7 @@ import type { Json } from '../../protocol/ids.ts';
 import type { ReadyItem, TaskRecord } from '../../protocol/task.ts';
 import type { Write } from '../../ports.ts';
 import type { Deps } from './deps.ts';
+import type { GoalMemory } from './memory.ts';
 import { taskWrite, type Versioned } from './records.ts';
 
 /** A hint beyond this size is not worth the bytes: the reader reads. */
@@ -18,7 +19,7 @@ export const HINT_AGE_MAX_MS = 200;
 export function itemWrite(
   deps: Deps,
   task: TaskRecord,
-  hint?: { readonly revision: number; readonly results: Record<string, Json> },
+  hint?: { readonly revision: number; readonly results: Record<string, Json>; readonly near?: ReadyItem['near'] },
 ): Write {
   const { goalId, taskId } = task;
   const subject = deps.subjects.readySubject(task.capability, goalId, taskId);
@@ -29,10 +30,24 @@ export function itemWrite(
       task,
       revision: hint.revision,
       results: hint.results,
+      ...(hint.near === undefined ? {} : { near: hint.near }),
     } satisfies ReadyItem);
     if (data.length <= HINT_BYTES_MAX) return { subject, data };
   }
   return { subject, data: encode({ goalId, taskId } satisfies ReadyItem) };
+}
+
+/** Graphs up to this size travel with their items: no agent that works on them has to read anything. */
+export const NEAR_MAX = 8;
+
+/** The part of a small graph that is still ahead of `task`, as this process knows it. */
+export function nearOf(memory: GoalMemory, task: TaskRecord, free: boolean): ReadyItem['near'] {
+  const { goal, born, completed } = memory;
+  if (goal === undefined || born.size === 0 || born.size > NEAR_MAX) return undefined;
+  const tasks = [...born.values()].filter(
+    ({ record }) => record.taskId !== task.taskId && !completed.has(record.taskId),
+  );
+  return { goal, tasks, free };
 }
 
 interface Released {

@@ -28,6 +28,8 @@ export interface Joins {
 }
 
 export function joinsOf(deps: Deps, memory: Memory): Joins {
+  /** Releases that are being written. */
+  const releasing = new Map<string, Promise<void>>();
   const looking = new Map<string, { again: Promise<boolean> | undefined; current: Promise<boolean> }>();
 
   async function isCompleted(goalId: string, taskId: string): Promise<boolean> {
@@ -78,13 +80,17 @@ export function joinsOf(deps: Deps, memory: Memory): Joins {
 
   return {
     async whenComplete(goalId, name, dependencies, release) {
-      if (memory.of(goalId).released.has(name)) return true;
-      if (!(await look(goalId, name, dependencies))) return false;
+      const key = `${goalId}.${name}`;
+      if (!memory.of(goalId).released.has(name) && !(await look(goalId, name, dependencies))) return false;
       const { released } = memory.of(goalId);
-      if (released.has(name)) return true;
-      released.add(name);
+      if (!released.has(name)) {
+        released.add(name);
+        const current = release().finally(() => releasing.delete(key));
+        releasing.set(key, current);
+      }
       try {
-        await release();
+        // Also whoever comes second waits until it is written: what is acknowledged before could be lost with this process.
+        await releasing.get(key);
       } catch (error) {
         released.delete(name);
         throw error;

@@ -7,11 +7,11 @@ import { NOTHING_SPENT, nextGoal, resultOf } from '../../core/goal-machine.ts';
 import { type GoalRecord, isTerminalGoal } from '../../protocol/goal.ts';
 import type { Json } from '../../protocol/ids.ts';
 import { PLAN_TASK } from '../../protocol/plan.ts';
-import type { CompletedTask, EndedTask, TaskRecord } from '../../protocol/task.ts';
+import type { CompletedTask, EndedTask, TaskCost, TaskRecord } from '../../protocol/task.ts';
 import type { Stored, Write } from '../../ports.ts';
 import { type Closing, failureOf } from './closing.ts';
 import type { Deps } from './deps.ts';
-import { itemWrite, type readyMarks } from './items.ts';
+import { itemWrite, nearOf, type readyMarks } from './items.ts';
 import type { Joins } from './joins.ts';
 import type { Materializer } from './materialize.ts';
 import type { Memory } from './memory.ts';
@@ -20,6 +20,10 @@ import { goalWrite, moveTask, readGoal, readTask, readTasks, scanTasks, type Ver
 function guess(taskId: string, born: ReadonlyMap<string, Versioned<TaskRecord>>): [string, Versioned<TaskRecord>][] {
   const task = born.get(taskId);
   return task === undefined ? [] : [[taskId, task]];
+}
+
+function isFree(cost: TaskCost): boolean {
+  return cost.usd === 0 && cost.messages === 0 && cost.inputTokens === 0 && cost.outputTokens === 0;
 }
 
 /** Read ahead while the task runs, so that its end needs no further read. */
@@ -220,7 +224,7 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
 
   return {
     async readAhead(task) {
-      const { joins: edges, born, goal: bornGoal } = memory.of(task.goalId);
+      const { joins: edges, born, goal: bornGoal, free } = memory.of(task.goalId);
       const unknown = task.dependents.filter((taskId) => !edges.has(taskId));
       const remembered = unknown.every((taskId) => born.has(taskId));
       const few = unknown.length <= AHEAD_MAX;
@@ -228,7 +232,7 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
       const [dependents, goal, ledger] = await Promise.all([
         few && !remembered ? readTasks(deps, task.goalId, unknown) : new Map<string, Versioned<TaskRecord>>(),
         sink ? (bornGoal ?? readGoal(deps, task.goalId)) : undefined,
-        sink ? deps.store.read(deps.subjects.ledgerKey(task.goalId)) : undefined,
+        sink && !free ? deps.store.read(deps.subjects.ledgerKey(task.goalId)) : undefined,
       ]);
       const found = few && remembered ? new Map(unknown.flatMap((taskId) => guess(taskId, born))) : dependents;
       learn(found);
@@ -238,11 +242,20 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
       const writes: Write[] = [];
       const released: (Versioned<TaskRecord> | GoalRecord)[] = [];
       const small = JSON.stringify(task.result).length <= HINT_RESULT_BYTES_MAX;
+      const known = memory.of(task.goalId);
+      known.completed.add(task.taskId);
       const isThis = (taskId: string): boolean => taskId === task.taskId;
       for (const dependent of ahead.dependents.values()) {
         // I2: in the same transition only what waits for this task alone.
         if (dependent.record.status !== 'pending' || !mayStart(dependent.record.dependencies, isThis)) continue;
-        const hint = small ? { revision: dependent.revision, results: { [task.taskId]: task.result } } : undefined;
+        const near = nearOf(known, dependent.record, known.free && isFree(task.cost));
+        const hint = small
+          ? {
+              revision: dependent.revision,
+              results: { [task.taskId]: task.result },
+              ...(near === undefined ? {} : { near }),
+            }
+          : undefined;
         writes.push(itemWrite(deps, dependent.record, hint));
         released.push(dependent);
       }
@@ -250,12 +263,7 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
       const onlySink =
         goal?.record.status === 'running' && goal.record.sinks.length === 1 && goal.record.sinks[0] === task.taskId;
       // Every other task is an ancestor of the only sink, so all of them are completed; and nothing of the goal was ever charged.
-      if (
-        goal !== undefined &&
-        onlySink &&
-        ahead.ledger === undefined &&
-        task.cost.usd + task.cost.messages + task.cost.inputTokens === 0
-      ) {
+      if (goal !== undefined && onlySink && ahead.ledger === undefined && isFree(task.cost)) {
         const { total } = goal.record.tasks;
         const counts = { total, completed: total, failed: 0, cancelled: 0 };
         const result = resultOf(goal.record.sinks, () => task.result);

@@ -94,6 +94,7 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
     hinted: Readonly<Record<string, Json>> | undefined,
   ): Promise<ReadonlyMap<string, Json> | undefined> {
     const known = memory.of(task.goalId);
+    const own = new Set(task.dependencies);
     const found = new Map<string, Json>();
     for (const taskId of task.dependencies) {
       if (hinted !== undefined && Object.hasOwn(hinted, taskId)) found.set(taskId, hinted[taskId] ?? null);
@@ -104,7 +105,8 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
     const take = (tasks: Iterable<Versioned<TaskRecord>>): void => {
       for (const { record } of tasks) {
         records.set(record.taskId, record);
-        if (record.status === 'completed') found.set(record.taskId, record.result);
+        // A scan brings the whole goal: a task sees the results of its own dependencies and no others.
+        if (record.status === 'completed' && own.has(record.taskId)) found.set(record.taskId, record.result);
       }
     };
     if (missing().length > SCAN_FROM) take((await scanTasks(deps, task.goalId)).values());
@@ -131,6 +133,8 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
   async function work(delivery: Delivery, capability: string): Promise<void> {
     const item = readItem(delivery);
     if (item === undefined) return discard(delivery);
+    if (item.near !== undefined && delivery.deliveries === 1)
+      memory.bear(item.near.goal, item.near.tasks, item.near.free);
     const found = await look(delivery, item, capability);
     if (found === undefined) return premature(delivery, item, 'its task is not written');
     const task = found.record;
