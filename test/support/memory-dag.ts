@@ -36,6 +36,8 @@ export interface MemoryDagOptions {
   readonly latencyMs?: number;
   readonly random?: Random;
   readonly faults?: DagFaults;
+  /** A guard that fails on the very bytes of the write passes: so the real store recognises a write of its own whose answer was lost. */
+  readonly recognise?: boolean;
   /** How long a dedupe id is remembered, ms; with `clock` only, otherwise for ever. */
   readonly dedupeMs?: number;
 }
@@ -65,6 +67,7 @@ export class MemoryDag implements DagStore {
   readonly #random: Random;
   readonly #faults: Required<DagFaults>;
   readonly #dedupeMs: number;
+  readonly #recognise: boolean;
 
   constructor(options: MemoryDagOptions) {
     this.#subjects = options.subjects;
@@ -73,6 +76,7 @@ export class MemoryDag implements DagStore {
     this.#random = options.random ?? seededRandom(1);
     this.#faults = { refused: 0, unknown: 0, torn: 0, most: Number.POSITIVE_INFINITY, ...options.faults };
     this.#dedupeMs = options.dedupeMs ?? 120_000;
+    this.#recognise = options.recognise ?? false;
   }
 
   async commit(transition: readonly Write[]): Promise<CommitOutcome> {
@@ -175,7 +179,10 @@ export class MemoryDag implements DagStore {
       this.counts.deduplicated += 1;
       return seen.revision;
     }
-    if (expect !== undefined && (this.#last.get(subject)?.revision ?? 0) !== expect) return undefined;
+    const last = this.#last.get(subject);
+    if (expect !== undefined && (last?.revision ?? 0) !== expect) {
+      return this.#recognise && last !== undefined && Buffer.compare(last.data, data) === 0 ? last.revision : undefined;
+    }
     const written = { subject, data, revision: this.stream.length + 1 };
     this.stream.push(written);
     this.#last.set(subject, written);

@@ -61,6 +61,8 @@ interface Consumer {
 
 export class MemoryQueue {
   readonly counts: QueueCounts = { delivered: 0, copied: 0, early: 0, delayed: 0, expired: 0, retried: 0 };
+  /** Called when an item is acknowledged for good. */
+  onAck: (subject: string, sequence: number) => void = () => {};
   /** How often each item was handed out, for ever: what proves that a lease was lost. */
   readonly handedOut = new Map<number, number>();
   readonly #items = new Map<number, Item>();
@@ -207,6 +209,7 @@ export class MemoryQueue {
       ack: later(() => {
         item.timer?.();
         this.#items.delete(sequence);
+        this.onAck(subject, sequence);
       }),
       retry: (delayMs) =>
         later(() => {

@@ -66,6 +66,7 @@ export function violations(world: World): readonly string[] {
   for (const goal of world.goals) checkGoal(world, goal, history, problems);
   for (const [goalId, revisions] of history.ledgers) checkLedger(goalId, revisions, problems);
   checkRest(world, problems);
+  problems.push(...world.acks.problems);
   return problems;
 }
 
@@ -158,6 +159,12 @@ function checkGoal(world: World, goal: SimGoal, history: History, problems: stri
   if (last === undefined || !isTerminalGoal(last)) {
     problems.push(`I5 ${goalId} is ${last?.status ?? 'nowhere'}`);
     return;
+  }
+  const endedAt = revisions.at(-1)?.revision ?? 0;
+  for (const [id, written] of history.tasks) {
+    const end = written.find(({ record }) => isTerminalTask(record))?.revision ?? Number.POSITIVE_INFINITY;
+    if (id.startsWith(`${goalId}.`) && end > endedAt)
+      problems.push(`I5 ${goalId} ended at ${endedAt}, before its task ${id} did (${end})`);
   }
   if (revisions.filter(({ record }) => isTerminalGoal(record)).length > 1)
     problems.push(`I5 ${goalId} ended more than once`);

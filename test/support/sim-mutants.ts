@@ -28,6 +28,12 @@ function copyOf(name: string): string {
   return folder;
 }
 
+/** The text, however it is broken into lines: a formatter's line breaks and closing commas are none of its meaning. */
+function pattern(text: string): RegExp {
+  const words = text.trim().split(/\s+/);
+  return new RegExp(words.map((word) => RegExp.escape(word)).join(',?\\s*'), 'g');
+}
+
 /**
  * Plays schedules on a copy of the sources with these edits, until the first violation.
  *
@@ -39,12 +45,15 @@ export async function simulateMutant(name: string, edits: readonly Edit[], sched
     for (const { file, from, to } of edits) {
       const path = join(folder, file);
       const source = readFileSync(path, 'utf8');
-      const parts = source.split(from);
-      if (parts.length !== 2)
+      const found = source.match(pattern(from))?.length ?? 0;
+      if (found !== 1)
         throw new Error(
-          `${file}: expected this text once, found it ${parts.length - 1} times; bring the mutant up to date: ${from}`,
+          `${file}: expected this text once, found it ${found} times; bring the mutant up to date: ${from}`,
         );
-      writeFileSync(path, parts.join(to));
+      writeFileSync(
+        path,
+        source.replace(pattern(from), () => to),
+      );
     }
     return await run(join(folder, 'test/sim/main.ts'), schedules);
   } finally {
@@ -54,7 +63,7 @@ export async function simulateMutant(name: string, edits: readonly Edit[], sched
 
 function run(main: string, schedules: number): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [main, '--schedules', String(schedules), '--seed', '1'], {
+    const child = spawn(process.execPath, [main, '--schedules', String(schedules), '--seed', '1', '--harsh'], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let output = '';

@@ -222,7 +222,7 @@ function storeOf(world: Surroundings, life: Life, dice: Dice): DagStore {
 
 function busOf(bus: MemoryBus, life: Life): Bus {
   return {
-    publish: (...args) => void life.act('publish', () => bus.publish(...args)),
+    publish: (...args) => life.act('publish', () => bus.publish(...args)),
     subscribe: (subject, handle, options) =>
       bus.subscribe(subject, (message) => life.hear(() => handle(message)), options),
     flush: () => life.answer(bus.flush()),

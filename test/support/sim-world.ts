@@ -10,6 +10,7 @@ import { PLAN_CAPABILITY, subjectsOf } from '../../shared/protocol/subjects.ts';
 import { MemoryBroker, seededRandom, VirtualClock } from './memory-bus.ts';
 import { type DagFaults, MemoryDag } from './memory-dag.ts';
 import { MemoryQueue, type QueueFaults } from './memory-queue.ts';
+import { AckWatch } from './sim-acks.ts';
 import { CAPABILITIES, type Dice, diceOf, drawGoal, type SimGoal, VOTERS } from './sim-goals.ts';
 import { type Death, Life } from './sim-life.ts';
 import { type SimProcess, startProcess, type Surroundings } from './sim-process.ts';
@@ -50,6 +51,8 @@ export interface Setting {
   readonly processes?: number;
   /** Deaths of the first process, in order of its incarnations; nobody else dies. */
   readonly deaths?: readonly Death[];
+  /** Half of all deliveries come twice. */
+  readonly harsh?: boolean;
   /** No faults at all. */
   readonly calm?: boolean;
 }
@@ -69,7 +72,7 @@ interface Weather {
   readonly staleScans: number;
 }
 
-function weatherOf(dice: Dice, { calm, deaths }: Setting): Weather {
+function weatherOf(dice: Dice, { calm, harsh, deaths }: Setting): Weather {
   const none = {
     queue: {},
     busFaults: { loss: 0, duplicate: 0, delay: 0, delayMsMax: 0 },
@@ -77,13 +80,14 @@ function weatherOf(dice: Dice, { calm, deaths }: Setting): Weather {
   };
   if (calm === true || deaths !== undefined) return { ...none, deaths: 0, freezes: 0, jitterMs: 3, staleScans: 0 };
   const storm = dice.chance(0.3);
+  const often = harsh === true ? 0.5 : 0.2;
   const write = (): number => (dice.chance(0.4) ? dice.random() * (storm ? 0.08 : 0.03) : 0);
   return {
     deaths: dice.int(0, storm ? 10 : 5),
     freezes: dice.int(0, 3),
     queue: {
-      copy: dice.chance(0.5) ? 0.2 : 0,
-      early: dice.chance(0.5) ? 0.2 : 0,
+      copy: dice.chance(0.5) ? often : 0,
+      early: dice.chance(0.5) ? often : 0,
       delay: 0.2,
       delayMsMax: dice.pick([5, 50, 600]),
     },
@@ -105,6 +109,7 @@ export class World implements Surroundings {
   readonly cancels: MemoryQueue;
   readonly billed = new Map<string, number>();
   readonly tally = new Tally();
+  readonly acks: AckWatch;
   readonly leaseMs = LEASE_MS;
   readonly jitterMs: number;
   readonly staleScans: number;
@@ -138,16 +143,20 @@ export class World implements Surroundings {
     this.staleScans = weather.staleScans;
     const { clock } = this;
     const random = seededRandom(seed + 0x5eed);
-    this.dag = new MemoryDag({ subjects, random, faults: weather.dag });
+    this.dag = new MemoryDag({ subjects, random, faults: weather.dag, recognise: seed % 2 === 0 });
     this.broker = new MemoryBroker({ clock, random, latencyMs: 1, faults: weather.busFaults });
     const queue = (leaseMs: number): MemoryQueue =>
       new MemoryQueue({ clock, random, leaseMs, latencyMs: 1, faults: weather.queue });
     this.intake = queue(RECEIPT_MS);
     this.cancels = queue(LEASE_MS);
     for (const capability of [...CAPABILITIES, PLAN_CAPABILITY]) this.queues.set(capability, queue(LEASE_MS));
+    this.acks = new AckWatch(this.dag, subjects);
+    for (const each of this.queues.values()) each.onAck = (...item) => this.acks.acknowledged(...item);
     this.dag.onWrite = ({ subject, data, revision }) => {
       const [, kind, capability = ''] = subject.split('.');
-      if (subject.startsWith('mesh.') && kind === 'ready') this.queues.get(capability)?.push(subject, data, revision);
+      if (!subject.startsWith('mesh.') || kind !== 'ready') return;
+      this.acks.sent(subject, revision);
+      this.queues.get(capability)?.push(subject, data, revision);
     };
     this.goals =
       setting.goals ??
@@ -173,6 +182,9 @@ export class World implements Surroundings {
     await this.clock.run(() => this.#atRest() || this.clock.now() > end, EVENTS_MAX);
     this.rested = this.#atRest();
     await this.clock.advance(AFTERMATH_MS);
+    // Somebody who thawed late may take hold of a receipt once more; it must let go of it again.
+    const later = this.clock.now() + AFTERMATH_MS * 10;
+    await this.clock.run(() => this.#atRest() || this.clock.now() > later, EVENTS_MAX);
     this.rested &&= this.#atRest();
     for (const process of this.#processes) process?.close();
     this.#count();

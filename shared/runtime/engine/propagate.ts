@@ -243,12 +243,13 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
       const released: (Versioned<TaskRecord> | GoalRecord)[] = [];
       const small = JSON.stringify(task.result).length <= HINT_RESULT_BYTES_MAX;
       const known = memory.of(task.goalId);
-      known.completed.add(task.taskId);
       const isThis = (taskId: string): boolean => taskId === task.taskId;
       for (const dependent of ahead.dependents.values()) {
         // I2: in the same transition only what waits for this task alone.
         if (dependent.record.status !== 'pending' || !mayStart(dependent.record.dependencies, isThis)) continue;
-        const near = nearOf(known, dependent.record, known.free && isFree(task.cost));
+        // Not remembered as completed before it is: this very write may fail, and others decide by what this process remembers (I2).
+        const whole = nearOf(known, dependent.record, known.free && isFree(task.cost));
+        const near = whole && { ...whole, tasks: whole.tasks.filter(({ record }) => record.taskId !== task.taskId) };
         const hint = small
           ? {
               revision: dependent.revision,

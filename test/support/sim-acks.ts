@@ -1,0 +1,74 @@
+/**
+ * Watches the acknowledgements of work items: one that comes before everything that follows from it is written leaves nobody to write it (I6). A sweep may
+ * repair that later, so the end of a schedule does not show it; the moment of the acknowledgement does.
+ */
+import { type GoalRecord, isTerminalGoal } from '../../shared/protocol/goal.ts';
+import { isTerminalTask, type TaskRecord } from '../../shared/protocol/task.ts';
+import type { Subjects } from '../../shared/protocol/subjects.ts';
+import type { MemoryDag } from './memory-dag.ts';
+
+export class AckWatch {
+  /** Findings, each beginning with its invariant. */
+  readonly problems: string[] = [];
+  /** Items that nobody acknowledged, by `<goalId>.<taskId>`. */
+  readonly #open = new Map<string, Set<number>>();
+  readonly #released = new Set<string>();
+  readonly #dag: MemoryDag;
+  readonly #subjects: Subjects;
+
+  constructor(dag: MemoryDag, subjects: Subjects) {
+    this.#dag = dag;
+    this.#subjects = subjects;
+  }
+
+  sent(subject: string, sequence: number): void {
+    const id = idOf(subject);
+    this.#released.add(id);
+    this.#open.set(id, (this.#open.get(id) ?? new Set()).add(sequence));
+  }
+
+  acknowledged(subject: string, sequence: number): void {
+    const id = idOf(subject);
+    this.#open.get(id)?.delete(sequence);
+    const [goalId = '', taskId = ''] = id.split('.');
+    const goal = this.#read(this.#subjects.goalKey(goalId)) as GoalRecord | undefined;
+    const task = this.#task(goalId, taskId);
+    if (goal === undefined || task === undefined || this.#isOpen(id)) return;
+    if (!isTerminalTask(task))
+      this.problems.push(`I6 the item ${sequence} of ${id} was acknowledged while it is ${task.status}`);
+    if (task.status !== 'completed' || isTerminalGoal(goal) || goal.stopping !== undefined) return;
+    for (const dependent of task.dependents) this.#mustBeReleased(task, dependent, sequence);
+  }
+
+  /** Of the dependencies of one task the last item must not go before that task has one. */
+  #mustBeReleased({ goalId, taskId }: TaskRecord, dependent: string, sequence: number): void {
+    const waiting = this.#task(goalId, dependent);
+    if (waiting?.status !== 'pending' || this.#released.has(`${goalId}.${dependent}`)) return;
+    const others = waiting.dependencies.map((dependency) => ({
+      id: `${goalId}.${dependency}`,
+      status: this.#task(goalId, dependency)?.status,
+    }));
+    if (others.some(({ id, status }) => status !== 'completed' || this.#isOpen(id))) return;
+    this.problems.push(
+      `I6 the item ${sequence} of ${goalId}.${taskId} was acknowledged before ${dependent} was released`,
+    );
+  }
+
+  #isOpen(id: string): boolean {
+    return (this.#open.get(id)?.size ?? 0) > 0;
+  }
+
+  #task(goalId: string, taskId: string): TaskRecord | undefined {
+    return this.#read(this.#subjects.taskKey(goalId, taskId)) as TaskRecord | undefined;
+  }
+
+  #read(key: string): unknown {
+    const last = this.#dag.state.get(this.#subjects.dagSubject(key));
+    return last === undefined ? undefined : JSON.parse(new TextDecoder().decode(last.data));
+  }
+}
+
+/** `<m>.ready.<capability>.<goalId>.<taskId>` -> `<goalId>.<taskId>`. */
+function idOf(subject: string): string {
+  return subject.split('.').slice(3).join('.');
+}
