@@ -32,7 +32,7 @@ demo: deps ## Run one goal through a mesh on this machine (INPUT=file, GOAL="wha
 	@$(NODE) deploy/demo/main.ts
 
 .PHONY: test
-test: deps broker ## Run every test; ends with "N passed, N failed"
+test: check broker ## Run every check and every test; ends with "N passed, N failed"
 	@$(BIN)/vitest run
 
 .PHONY: check

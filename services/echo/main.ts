@@ -1,4 +1,3 @@
-import { runAgent } from '../../shared/runtime/agent.ts';
-import { manifest } from './handler.ts';
+import { start } from '../../shared/runtime/start.ts';
 
-await runAgent(manifest);
+await start(() => import('./handler.ts'));

@@ -1,12 +1,7 @@
-import { runAgent } from '../../shared/runtime/agent.ts';
-import { EXIT_CONFIG } from '../../shared/runtime/config.ts';
-import { criterionFrom } from './criteria.ts';
-import { manifestWith } from './handler.ts';
+import { start } from '../../shared/runtime/start.ts';
 
-const configured = criterionFrom(process.env['REVIEW_CRITERION']);
-if (configured.ok) {
-  await runAgent(manifestWith(configured.criterion));
-} else {
-  process.stderr.write(`${configured.message}\n`);
-  process.exitCode = EXIT_CONFIG;
-}
+await start(async () => {
+  const [{ criterionFrom }, { manifestWith }] = await Promise.all([import('./criteria.ts'), import('./handler.ts')]);
+  const configured = criterionFrom(process.env['REVIEW_CRITERION']);
+  return configured.ok ? { manifest: manifestWith(configured.criterion) } : { problem: configured.message };
+});

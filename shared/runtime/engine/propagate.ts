@@ -224,7 +224,7 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
 
   return {
     async readAhead(task) {
-      const { joins: edges, born, goal: bornGoal, free } = memory.of(task.goalId);
+      const { joins: edges, born, goal: bornGoal } = memory.of(task.goalId);
       const unknown = task.dependents.filter((taskId) => !edges.has(taskId));
       const remembered = unknown.every((taskId) => born.has(taskId));
       const few = unknown.length <= AHEAD_MAX;
@@ -232,7 +232,8 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
       const [dependents, goal, ledger] = await Promise.all([
         few && !remembered ? readTasks(deps, task.goalId, unknown) : new Map<string, Versioned<TaskRecord>>(),
         sink ? (bornGoal ?? readGoal(deps, task.goalId)) : undefined,
-        sink && !free ? deps.store.read(deps.subjects.ledgerKey(task.goalId)) : undefined,
+        // Always by the leader's word: what this process remembers of charges knows nothing of other agents' branches, nor of attempts that died.
+        sink ? deps.store.read(deps.subjects.ledgerKey(task.goalId)) : undefined,
       ]);
       const found = few && remembered ? new Map(unknown.flatMap((taskId) => guess(taskId, born))) : dependents;
       learn(found);
