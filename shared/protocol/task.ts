@@ -108,8 +108,6 @@ export const ReadyItem = z.object({
     .object({
       goal: z.object({ record: GoalRecord, revision: z.int() }),
       tasks: z.array(z.object({ record: TaskRecord, revision: z.int() })),
-      /** Nothing was charged to the goal on the only way that led here. */
-      free: z.boolean(),
     })
     .optional(),
 });

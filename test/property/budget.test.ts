@@ -1,10 +1,19 @@
 /** The ledger under any interleaving: what is spent and reserved never exceeds a limit (I4), and nothing is counted twice or forgotten. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { abandon, charge, close, type Holder, type Limits, newLedger, reserve, settle } from '../../shared/core/budget.ts';
+import {
+  abandon,
+  charge,
+  close,
+  type Holder,
+  type Limits,
+  newLedger,
+  reserve,
+  settle,
+} from '../../shared/core/budget.ts';
 import { Ledger } from '../../shared/protocol/ledger.ts';
 
-const AGENTS = ['ann', 'bob', '__proto__', 'constructor'];
+const AGENTS = ['ann', 'bob', 'constructor', 'toString'];
 const NANO = 1e9;
 
 const nano = fc.integer({ min: 0, max: 5_000 });
@@ -18,20 +27,33 @@ type Op =
   | { readonly type: 'abandon'; readonly holder: Holder }
   | { readonly type: 'close' };
 
-const holder = fc.record({ agentId: fc.constantFrom(...AGENTS), taskId: fc.constantFrom('t1', 't2'), attempt: fc.integer({ min: 1, max: 4 }) });
+const holder = fc.record({
+  agentId: fc.constantFrom(...AGENTS),
+  taskId: fc.constantFrom('t1', 't2'),
+  attempt: fc.integer({ min: 1, max: 4 }),
+});
 const op: fc.Arbitrary<Op> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ type: fc.constant('reserve' as const), holder, nano, tokens: fc.nat(500) }) },
-  { weight: 4, arbitrary: fc.record({ type: fc.constant('settle' as const), pick: fc.nat(20), share: fc.integer({ min: 0, max: 100 }).map((percent) => percent / 100) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      type: fc.constant('settle' as const),
+      pick: fc.nat(20),
+      share: fc.integer({ min: 0, max: 100 }).map((percent) => percent / 100),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('charge' as const), messages: fc.nat(5), nano }) },
   fc.record({ type: fc.constant('abandon' as const), holder }),
   fc.record({ type: fc.constant('close' as const) }),
 );
 
-const limits: fc.Arbitrary<Limits> = fc.record({ usd: limit, tokens: limit, messages: fc.option(fc.nat(20), { nil: undefined }) }).map(({ usd, tokens, messages }) => ({
-  ...(usd === undefined ? {} : { usd: usd / NANO }),
-  ...(tokens === undefined ? {} : { tokens }),
-  ...(messages === undefined ? {} : { messages }),
-}));
+const limits: fc.Arbitrary<Limits> = fc
+  .record({ usd: limit, tokens: limit, messages: fc.option(fc.nat(20), { nil: undefined }) })
+  .map(({ usd, tokens, messages }) => ({
+    ...(usd === undefined ? {} : { usd: usd / NANO }),
+    ...(tokens === undefined ? {} : { tokens }),
+    ...(messages === undefined ? {} : { messages }),
+  }));
 
 interface Reserved {
   readonly id: string;
@@ -76,7 +98,11 @@ function play(start: Limits, ops: readonly Op[]): Run {
 function committed(ledger: Ledger): { nano: number; tokens: number; messages: number } {
   const held = Object.values(ledger.reserved);
   const usd = ledger.spent.usd + ledger.spent.communicationUsd + held.reduce((sum, each) => sum + each.usd, 0);
-  return { nano: Math.round(usd * NANO), tokens: ledger.spent.tokens + held.reduce((sum, each) => sum + each.tokens, 0), messages: ledger.spent.messages };
+  return {
+    nano: Math.round(usd * NANO),
+    tokens: ledger.spent.tokens + held.reduce((sum, each) => sum + each.tokens, 0),
+    messages: ledger.spent.messages,
+  };
 }
 
 const run = fc.tuple(limits, fc.array(op, { maxLength: 40 }));
@@ -141,7 +167,11 @@ describe('a ledger', () => {
         expect(JSON.stringify(ledger)).toBe(frozen);
         if (answer.ok) return;
         const sum = committed(ledger);
-        const over = { usd: sum.nano + worst > Math.round((start.usd ?? Infinity) * NANO), tokens: sum.tokens + tokens > (start.tokens ?? Infinity), messages: false };
+        const over = {
+          usd: sum.nano + worst > Math.round((start.usd ?? Infinity) * NANO),
+          tokens: sum.tokens + tokens > (start.tokens ?? Infinity),
+          messages: false,
+        };
         expect(over[answer.limit]).toBe(true);
       }),
       RUNS,

@@ -14,13 +14,22 @@ const anyGraph: fc.Arbitrary<Node[]> = fc.array(
 /** Each task once, each dependency known; often cyclic. */
 const soundGraph: fc.Arbitrary<Node[]> = fc.integer({ min: 1, max: NAMES.length }).chain((count) => {
   const names = NAMES.slice(0, count);
-  return fc.tuple(...names.map((taskId) => fc.record({ taskId: fc.constant(taskId), dependencies: fc.subarray(names, { maxLength: Math.min(2, count) }) })));
+  return fc.tuple(
+    ...names.map((taskId) =>
+      fc.record({ taskId: fc.constant(taskId), dependencies: fc.subarray(names, { maxLength: Math.min(2, count) }) }),
+    ),
+  );
 });
 
 /** Dependencies on earlier tasks only, listed in any order. */
 const acyclicGraph: fc.Arbitrary<Node[]> = fc
   .array(fc.array(fc.nat(), { maxLength: 4 }), { minLength: 1, maxLength: 12 })
-  .map((edges) => edges.map((picks, at) => ({ taskId: `t${at}`, dependencies: at === 0 ? [] : picks.map((pick) => `t${pick % at}`) })))
+  .map((edges) =>
+    edges.map((picks, at) => ({
+      taskId: `t${at}`,
+      dependencies: at === 0 ? [] : picks.map((pick) => `t${pick % at}`),
+    })),
+  )
   .chain((nodes) => fc.shuffledSubarray(nodes, { minLength: nodes.length }));
 
 function onceEach(tasks: readonly Node[]): boolean {
@@ -28,14 +37,18 @@ function onceEach(tasks: readonly Node[]): boolean {
 }
 
 function allKnown(tasks: readonly Node[]): boolean {
-  return tasks.every((task) => task.dependencies.every((dependency) => tasks.some((other) => other.taskId === dependency)));
+  return tasks.every((task) =>
+    task.dependencies.every((dependency) => tasks.some((other) => other.taskId === dependency)),
+  );
 }
 
 /** Takes any task away that waits for nobody who is left, until that is impossible. */
 function dumbIsAcyclic(tasks: readonly Node[]): boolean {
   const left = [...tasks];
   for (;;) {
-    const free = left.findIndex((task) => task.dependencies.every((dependency) => left.every((other) => other.taskId !== dependency)));
+    const free = left.findIndex((task) =>
+      task.dependencies.every((dependency) => left.every((other) => other.taskId !== dependency)),
+    );
     if (free < 0) return left.length === 0;
     left.splice(free, 1);
   }
@@ -45,7 +58,10 @@ function dumbIsAcyclic(tasks: readonly Node[]): boolean {
 function dumbClosure(tasks: readonly Node[], failed: string): Set<string> {
   const lost = new Set<string>();
   for (;;) {
-    const next = tasks.find((task) => !lost.has(task.taskId) && task.dependencies.some((dependency) => dependency === failed || lost.has(dependency)));
+    const next = tasks.find(
+      (task) =>
+        !lost.has(task.taskId) && task.dependencies.some((dependency) => dependency === failed || lost.has(dependency)),
+    );
     if (next === undefined) return lost;
     lost.add(next.taskId);
   }
@@ -56,7 +72,13 @@ describe('validateGraph', () => {
     fc.assert(
       fc.property(fc.oneof(anyGraph, soundGraph, acyclicGraph), (tasks) => {
         const verdict = validateGraph(tasks);
-        const expected = !onceEach(tasks) ? 'duplicate_task' : !allKnown(tasks) ? 'unknown_dependency' : dumbIsAcyclic(tasks) ? 'ok' : 'cyclic_dependencies';
+        const expected = !onceEach(tasks)
+          ? 'duplicate_task'
+          : !allKnown(tasks)
+            ? 'unknown_dependency'
+            : dumbIsAcyclic(tasks)
+              ? 'ok'
+              : 'cyclic_dependencies';
         expect(verdict.ok ? 'ok' : verdict.fault.code).toBe(expected);
       }),
       { numRuns: 2_000 },
@@ -70,7 +92,8 @@ describe('validateGraph', () => {
         if (!verdict.ok) throw new Error(verdict.fault.message);
         expect([...verdict.order].toSorted()).toEqual(tasks.map((task) => task.taskId).toSorted());
         for (const task of tasks) {
-          for (const dependency of task.dependencies) expect(verdict.order.indexOf(dependency)).toBeLessThan(verdict.order.indexOf(task.taskId));
+          for (const dependency of task.dependencies)
+            expect(verdict.order.indexOf(dependency)).toBeLessThan(verdict.order.indexOf(task.taskId));
         }
       }),
       { numRuns: 1_000 },
@@ -104,8 +127,10 @@ describe('validateGraph', () => {
         const [, index, field, at] = verdict.fault.path.split('.');
         const task = tasks[Number(index)];
         expect(task).toBeDefined();
-        if (verdict.fault.code === 'unknown_dependency') expect(tasks.some((other) => other.taskId === task?.dependencies[Number(at)])).toBe(false);
-        if (verdict.fault.code === 'duplicate_task') expect(tasks.slice(0, Number(index)).some((other) => other.taskId === task?.taskId)).toBe(true);
+        if (verdict.fault.code === 'unknown_dependency')
+          expect(tasks.some((other) => other.taskId === task?.dependencies[Number(at)])).toBe(false);
+        if (verdict.fault.code === 'duplicate_task')
+          expect(tasks.slice(0, Number(index)).some((other) => other.taskId === task?.taskId)).toBe(true);
         expect(field).toBe(verdict.fault.code === 'duplicate_task' ? 'taskId' : 'dependencies');
       }),
     );
@@ -118,7 +143,9 @@ describe('edges', () => {
       fc.property(soundGraph, (tasks) => {
         const dependents = dependentsOf(tasks);
         for (const one of tasks) {
-          const expected = tasks.filter((other) => other.dependencies.includes(one.taskId)).map((other) => other.taskId);
+          const expected = tasks
+            .filter((other) => other.dependencies.includes(one.taskId))
+            .map((other) => other.taskId);
           expect(dependents.get(one.taskId)).toEqual(expected);
         }
       }),
@@ -157,7 +184,8 @@ describe('unreachableAfter', () => {
         const dependents = dependentsOf(tasks);
         const lost = new Set(unreachableAfter(failed, (taskId) => dependents.get(taskId) ?? []));
         const others = tasks.filter((task) => task.taskId !== failed && !lost.has(task.taskId));
-        for (const { dependencies } of others) expect(dependencies.some((dependency) => dependency === failed || lost.has(dependency))).toBe(false);
+        for (const { dependencies } of others)
+          expect(dependencies.some((dependency) => dependency === failed || lost.has(dependency))).toBe(false);
       }),
     );
   });

@@ -1,15 +1,39 @@
 /** The goal machine under any events in any order: it answers each, ends once, and its counts are exact when it does (I5). */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Birth, countTasks, type GoalEvent, newGoal, nextGoal, rejectedGoal, resultOf, type Spending } from '../../shared/core/goal-machine.ts';
+import {
+  type Birth,
+  countTasks,
+  type GoalEvent,
+  newGoal,
+  nextGoal,
+  rejectedGoal,
+  resultOf,
+  type Spending,
+} from '../../shared/core/goal-machine.ts';
 import { GoalRecord, GoalSubmission, isTerminalGoal } from '../../shared/protocol/goal.ts';
 
 const AT = Date.UTC(2030, 0, 1);
-const BIRTH: Birth = { goalId: 'g', receipt: 1, acceptedBy: 'ann', correlationId: 'g', now: AT, deadline: AT + 1_000, total: 3, sinks: ['c'], predicted: 0.5 };
+const BIRTH: Birth = {
+  goalId: 'g',
+  receipt: 1,
+  acceptedBy: 'ann',
+  correlationId: 'g',
+  now: AT,
+  deadline: AT + 1_000,
+  total: 3,
+  sinks: ['c'],
+  predicted: 0.5,
+};
 
 const usd = fc.integer({ min: 0, max: 1_000_000 }).map((nano) => nano / 1e9);
 const spending: fc.Arbitrary<Spending> = fc
-  .record({ compute: fc.dictionary(fc.constantFrom('ann', 'bob', '__proto__'), usd), communicationUsd: usd, tokens: fc.nat(100), messages: fc.nat(10) })
+  .record({
+    compute: fc.dictionary(fc.constantFrom('ann', 'bob', '__proto__'), usd),
+    communicationUsd: usd,
+    tokens: fc.nat(100),
+    messages: fc.nat(10),
+  })
   .map(({ compute, communicationUsd, tokens, messages }) => ({
     usd: Math.round((Object.values(compute).reduce((sum, each) => sum + each, 0) + communicationUsd) * 1e9) / 1e9,
     tokens,
@@ -17,23 +41,53 @@ const spending: fc.Arbitrary<Spending> = fc
     communicationUsd,
     byAgent: compute,
   }));
-const error = fc.record({ code: fc.constantFrom('task_failed', 'cancelled', 'deadline_exceeded'), message: fc.string() });
+const error = fc.record({
+  code: fc.constantFrom('task_failed', 'cancelled', 'deadline_exceeded'),
+  message: fc.string(),
+});
 const counts = fc.record({ total: fc.nat(4), completed: fc.nat(4), failed: fc.nat(2), cancelled: fc.nat(2) });
 const at = fc.integer({ min: AT - 5, max: AT + 10_000 });
 
 const event: fc.Arbitrary<GoalEvent> = fc.oneof(
   fc.record({ type: fc.constant('declare' as const), total: fc.nat(5) }),
-  fc.record({ type: fc.constant('materialize' as const), total: fc.nat(5), sinks: fc.subarray(['a', 'b', 'c']), predicted: usd }),
-  fc.record({ type: fc.constant('progress' as const), completed: fc.nat(3), failed: fc.nat(2), cancelled: fc.nat(2), spending }),
-  fc.record({ type: fc.constant('stop' as const), status: fc.constantFrom('failed' as const, 'cancelled' as const), error }),
-  fc.record({ type: fc.constant('finish' as const), counts, result: fc.constantFrom(undefined, 1, { c: 1 }), spending, firstFailure: error, at }),
+  fc.record({
+    type: fc.constant('materialize' as const),
+    total: fc.nat(5),
+    sinks: fc.subarray(['a', 'b', 'c']),
+    predicted: usd,
+  }),
+  fc.record({
+    type: fc.constant('progress' as const),
+    completed: fc.nat(3),
+    failed: fc.nat(2),
+    cancelled: fc.nat(2),
+    spending,
+  }),
+  fc.record({
+    type: fc.constant('stop' as const),
+    status: fc.constantFrom('failed' as const, 'cancelled' as const),
+    error,
+  }),
+  fc.record({
+    type: fc.constant('finish' as const),
+    counts,
+    result: fc.constantFrom(undefined, 1, { c: 1 }),
+    spending,
+    firstFailure: error,
+    at,
+  }),
 );
 
-const birth = fc.constantFrom('planning' as const, 'running' as const).map((status): GoalRecord => newGoal(GoalSubmission.parse({ description: 'd' }), BIRTH, status));
+const birth = fc
+  .constantFrom('planning' as const, 'running' as const)
+  .map((status): GoalRecord => newGoal(GoalSubmission.parse({ description: 'd' }), BIRTH, status));
 const life = fc.tuple(birth, fc.array(event, { maxLength: 15 }));
 const RUNS = { numRuns: 1_500 };
 
-function live(first: GoalRecord, events: readonly GoalEvent[]): { before: GoalRecord; event: GoalEvent; after: GoalRecord | undefined }[] {
+function live(
+  first: GoalRecord,
+  events: readonly GoalEvent[],
+): { before: GoalRecord; event: GoalEvent; after: GoalRecord | undefined }[] {
   let standing = first;
   return events.map((each) => {
     const before = standing;
@@ -118,7 +172,8 @@ describe('a goal', () => {
           if (after === undefined || isTerminalGoal(after)) continue;
           const { total, completed, failed, cancelled } = after.tasks;
           // A graph that is declared anew is declared before anything of it has ended.
-          if (events.every(({ type }) => type !== 'declare' && type !== 'materialize')) expect(completed + failed + cancelled).toBeLessThanOrEqual(total);
+          if (events.every(({ type }) => type !== 'declare' && type !== 'materialize'))
+            expect(completed + failed + cancelled).toBeLessThanOrEqual(total);
         }
       }),
       RUNS,
@@ -128,7 +183,13 @@ describe('a goal', () => {
   test('charges what its ledger says, to the nano-dollar: total = compute + communication', () => {
     fc.assert(
       fc.property(birth, spending, (first, spent) => {
-        const step = nextGoal(first, { type: 'finish', counts: { total: 0, completed: 0, failed: 0, cancelled: 0 }, result: 1, spending: spent, at: AT + 10 });
+        const step = nextGoal(first, {
+          type: 'finish',
+          counts: { total: 0, completed: 0, failed: 0, cancelled: 0 },
+          result: 1,
+          spending: spent,
+          at: AT + 10,
+        });
         if (!step.ok) throw new Error(step.message);
         const { cost, spent: said } = step.goal;
         expect(said).toEqual({ usd: spent.usd, tokens: spent.tokens, messages: spent.messages, wallMs: 10 });
@@ -146,7 +207,12 @@ test('counts of a graph are those of its statuses', () => {
       const of = (status: (typeof statuses)[number]): number => drawn.filter((each) => each === status).length;
       // Only the status is looked at.
       const tasks = drawn.map((status) => ({ status })) as unknown as Parameters<typeof countTasks>[0];
-      expect(countTasks(tasks)).toEqual({ total: drawn.length, completed: of('completed'), failed: of('failed'), cancelled: of('cancelled') });
+      expect(countTasks(tasks)).toEqual({
+        total: drawn.length,
+        completed: of('completed'),
+        failed: of('failed'),
+        cancelled: of('cancelled'),
+      });
     }),
   );
 });
@@ -155,10 +221,13 @@ test('a result is that of the only sink, or of every sink that completed; a task
   const names = ['a', 'b', '__proto__', 'constructor'];
   fc.assert(
     fc.property(fc.subarray(names, { minLength: 1 }), fc.subarray(names), (sinks, completed) => {
-      const of = (taskId: string): unknown => (completed.includes(taskId) ? `by ${taskId}` : undefined);
+      const of = (taskId: string): string | undefined => (completed.includes(taskId) ? `by ${taskId}` : undefined);
       const result = resultOf(sinks, of);
       if (sinks.length === 1) expect(result).toBe(of(sinks[0] ?? ''));
-      else expect(Object.entries(result as object)).toEqual(sinks.filter((taskId) => completed.includes(taskId)).map((taskId) => [taskId, `by ${taskId}`]));
+      else
+        expect(Object.entries(result as object)).toEqual(
+          sinks.filter((taskId) => completed.includes(taskId)).map((taskId) => [taskId, `by ${taskId}`]),
+        );
     }),
   );
 });

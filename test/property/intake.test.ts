@@ -13,7 +13,25 @@ const subjects = subjectsOf('mesh');
 const FACTS = { goalId: 'g', correlationId: 'g', deadline: '2030-01-02T00:00:00.000Z', now: Date.UTC(2030, 0, 1) };
 
 const hostileText = fc.oneof(
-  fc.constantFrom('__proto__', 'constructor', 'a', 'b', 'plan', '*', '>', 'a.b', 'a b', '', '$JS.API.STREAM.DELETE.x', '../../etc', '\u0000', '\ud800', 'x'.repeat(64), 'x'.repeat(65), 'y'.repeat(5_000)),
+  fc.constantFrom(
+    '__proto__',
+    'constructor',
+    'a',
+    'b',
+    'plan',
+    '*',
+    '>',
+    'a.b',
+    'a b',
+    '',
+    '$JS.API.STREAM.DELETE.x',
+    '../../etc',
+    '\u0000',
+    '\ud800',
+    'x'.repeat(64),
+    'x'.repeat(65),
+    'y'.repeat(5_000),
+  ),
   fc.string({ unit: 'binary', maxLength: 40 }),
 );
 const hostileValue: fc.Arbitrary<unknown> = fc.oneof(
@@ -33,12 +51,20 @@ function isJson(value: unknown): boolean {
 const maybe = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(arbitrary, { nil: undefined });
 const hostileTask = fc.record(
   {
-    taskId: fc.oneof({ weight: 4, arbitrary: fc.constantFrom('a', 'b', 'c', '__proto__') }, { weight: 1, arbitrary: hostileText }),
+    taskId: fc.oneof(
+      { weight: 4, arbitrary: fc.constantFrom('a', 'b', 'c', '__proto__') },
+      { weight: 1, arbitrary: hostileText },
+    ),
     capability: fc.oneof({ weight: 4, arbitrary: fc.constant('echo') }, { weight: 1, arbitrary: hostileText }),
     dependencies: maybe(fc.array(fc.constantFrom('a', 'b', 'c', '__proto__', 'nowhere'), { maxLength: 2 })),
     input: maybe(hostileValue),
     maxAttempts: maybe(fc.constantFrom<unknown>(1, 100, 0, 1e9, '3', null)),
-    vote: maybe(fc.oneof({ weight: 3, arbitrary: fc.constant({ capability: 'v', rule: { method: 'majority' }, onReject: 'fail' }) }, { weight: 1, arbitrary: hostileValue })),
+    vote: maybe(
+      fc.oneof(
+        { weight: 3, arbitrary: fc.constant({ capability: 'v', rule: { method: 'majority' }, onReject: 'fail' }) },
+        { weight: 1, arbitrary: hostileValue },
+      ),
+    ),
   },
   { requiredKeys: ['taskId', 'capability'] },
 );
@@ -48,7 +74,7 @@ const hostileSubmission = fc.record(
     description: fc.oneof({ weight: 4, arbitrary: fc.constant('brief') }, { weight: 1, arbitrary: hostileValue }),
     input: maybe(hostileValue),
     tasks: maybe(fc.array(hostileTask, { maxLength: 4 })),
-    budget: maybe(fc.constantFrom<unknown>({ usd: 1 }, { usd: -1 }, { usd: 1e400 }, { wallMs: 0 }, 'much')),
+    budget: maybe(fc.constantFrom<unknown>({ usd: 1 }, { usd: -1 }, { usd: 'NaN' }, { wallMs: 0 }, 'much')),
     metadata: maybe(fc.oneof(fc.constant({ note: 1 }), hostileValue)),
     __proto__: maybe(fc.constant({ admin: true })),
     extra: maybe(hostileValue),
@@ -65,7 +91,14 @@ const anyBytes: fc.Arbitrary<Uint8Array> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc
-      .array(fc.record({ taskId: fc.constantFrom('a', 'b', 'c', '__proto__'), capability: fc.constant('echo'), dependencies: fc.subarray(['a', 'b', 'c', 'nowhere'], { maxLength: 2 }) }), { minLength: 1, maxLength: 4 })
+      .array(
+        fc.record({
+          taskId: fc.constantFrom('a', 'b', 'c', '__proto__'),
+          capability: fc.constant('echo'),
+          dependencies: fc.subarray(['a', 'b', 'c', 'nowhere'], { maxLength: 2 }),
+        }),
+        { minLength: 1, maxLength: 4 },
+      )
       .map((tasks) => encode({ description: 'd', tasks })),
   },
   fc.tuple(hostileSubmission, fc.nat(300)).map(([value, length]) => encode(value).slice(0, length)),
@@ -100,16 +133,26 @@ describe('a submission', () => {
       }),
       RUNS,
     );
-    for (const kind of ['accepted', 'invalid_json', 'invalid_schema', 'unknown_dependency', 'cyclic_dependencies', 'duplicate_task']) {
+    for (const kind of [
+      'accepted',
+      'invalid_json',
+      'invalid_schema',
+      'unknown_dependency',
+      'cyclic_dependencies',
+      'duplicate_task',
+    ]) {
       expect(verdicts.get(kind) ?? 0, kind).toBeGreaterThan(0);
     }
   });
 
   test('of the same bytes gives the same records, byte for byte, whoever accepts it and however often', () => {
-    const bytesOf = (verdict: Accepted | Refused): string => JSON.stringify(verdict.ok ? firstRecords(verdict.tasks, { ...FACTS, goalId: verdict.goalId }) : verdict);
+    const bytesOf = (verdict: Accepted | Refused): string =>
+      JSON.stringify(verdict.ok ? firstRecords(verdict.tasks, { ...FACTS, goalId: verdict.goalId }) : verdict);
     fc.assert(
       fc.property(anyBytes, anySubject, (bytes, capability) => {
-        expect(bytesOf(readSubmission(bytes.slice(), 7, capability))).toBe(bytesOf(readSubmission(bytes, 7, capability)));
+        expect(bytesOf(readSubmission(bytes.slice(), 7, capability))).toBe(
+          bytesOf(readSubmission(bytes, 7, capability)),
+        );
       }),
       RUNS,
     );
@@ -127,7 +170,8 @@ describe('a submission', () => {
         for (const record of records) {
           expect(TaskRecord.safeParse(JSON.parse(JSON.stringify(record))).error).toBeUndefined();
           expect(record.status).toBe(record.dependencies.length === 0 ? 'ready' : 'pending');
-          for (const other of records) expect(record.dependents.includes(other.taskId)).toBe(other.dependencies.includes(record.taskId));
+          for (const other of records)
+            expect(record.dependents.includes(other.taskId)).toBe(other.dependencies.includes(record.taskId));
         }
         expect(verdict.explicit || records.every(({ taskId }) => taskId === PLAN_TASK)).toBe(true);
       }),
@@ -145,7 +189,9 @@ describe('a submission', () => {
         expect(Object.keys(Object.prototype)).toEqual([]);
       }),
     );
-    const hidden = new TextEncoder().encode('{"description":"d","__proto__":{"goalId":"stolen","tasks":[]},"metadata":{"__proto__":{"admin":true}}}');
+    const hidden = new TextEncoder().encode(
+      '{"description":"d","__proto__":{"goalId":"stolen","tasks":[]},"metadata":{"__proto__":{"admin":true}}}',
+    );
     expect(readSubmission(hidden, 7, undefined)).toMatchObject({ ok: true, goalId: 'g-7', explicit: false });
   });
 
@@ -153,14 +199,25 @@ describe('a submission', () => {
     for (const depth of [200, 300, 10_000, 200_000]) {
       const bytes = new TextEncoder().encode(`{"description":"d","input":${'['.repeat(depth)}${']'.repeat(depth)}}`);
       const verdict = readSubmission(bytes, 7, undefined);
-      expect(verdict.ok ? 'accepted' : verdict.error.code).toBe(depth === 200 ? 'accepted' : depth > 100_000 && !verdict.ok ? verdict.error.code : 'invalid_schema');
+      expect(verdict.ok ? 'accepted' : verdict.error.code).toBe(
+        depth === 200 ? 'accepted' : depth > 100_000 && !verdict.ok ? verdict.error.code : 'invalid_schema',
+      );
     }
   });
 
   test('of 10,001 tasks is too large; of 10,000 in one chain it is accepted', () => {
-    const tasks = (count: number) => Array.from({ length: count }, (_, at) => ({ taskId: `t${at}`, capability: 'echo', dependencies: at === 0 ? [] : [`t${at - 1}`] }));
-    expect(readSubmission(encode({ description: 'd', tasks: tasks(10_000) }), 7, undefined)).toMatchObject({ ok: true });
-    expect(readSubmission(encode({ description: 'd', goalId: 'big', tasks: tasks(10_001) }), 7, undefined)).toMatchObject({ ok: false, goalId: 'big', error: { code: 'plan_too_large' } });
+    const tasks = (count: number) =>
+      Array.from({ length: count }, (_, at) => ({
+        taskId: `t${at}`,
+        capability: 'echo',
+        dependencies: at === 0 ? [] : [`t${at - 1}`],
+      }));
+    expect(readSubmission(encode({ description: 'd', tasks: tasks(10_000) }), 7, undefined)).toMatchObject({
+      ok: true,
+    });
+    expect(
+      readSubmission(encode({ description: 'd', goalId: 'big', tasks: tasks(10_001) }), 7, undefined),
+    ).toMatchObject({ ok: false, goalId: 'big', error: { code: 'plan_too_large' } });
   });
 
   test('in short form is a goal of one task of the capability that its subject names', () => {
@@ -177,16 +234,25 @@ describe('a submission', () => {
 });
 
 test('a plan becomes a graph beside its plan task only when nothing in it is reserved, and then it is a valid graph', () => {
-  const step = fc.record({ taskId: fc.constantFrom('a', 'b', 'c', PLAN_TASK), capability: fc.constantFrom('echo', 'plan'), description: fc.constant(''), dependencies: fc.subarray(['a', 'b', 'c']) });
+  const step = fc.record({
+    taskId: fc.constantFrom('a', 'b', 'c', PLAN_TASK),
+    capability: fc.constantFrom('echo', 'plan'),
+    description: fc.constant(''),
+    dependencies: fc.subarray(['a', 'b', 'c']),
+  });
   fc.assert(
-    fc.property(fc.array(step, { minLength: 1, maxLength: 4 }), fc.option(fc.constant({ text: 'x' }), { nil: undefined }), (tasks, input) => {
-      const graph = graphOfPlan({ tasks, source: 'model' }, input);
-      const reserved = tasks.some(({ taskId, capability }) => taskId === PLAN_TASK || capability === 'plan');
-      if (reserved) expect(graph.ok).toBe(false);
-      if (!graph.ok) return;
-      expect(graph.tasks.map(({ taskId }) => taskId)).toEqual(tasks.map(({ taskId }) => taskId));
-      for (const task of graph.tasks) expect(task.input).toEqual(task.dependencies.length === 0 ? input : undefined);
-    }),
+    fc.property(
+      fc.array(step, { minLength: 1, maxLength: 4 }),
+      fc.option(fc.constant({ text: 'x' }), { nil: undefined }),
+      (tasks, input) => {
+        const graph = graphOfPlan({ tasks, source: 'model' }, input);
+        const reserved = tasks.some(({ taskId, capability }) => taskId === PLAN_TASK || capability === 'plan');
+        if (reserved) expect(graph.ok).toBe(false);
+        if (!graph.ok) return;
+        expect(graph.tasks.map(({ taskId }) => taskId)).toEqual(tasks.map(({ taskId }) => taskId));
+        for (const task of graph.tasks) expect(task.input).toEqual(task.dependencies.length === 0 ? input : undefined);
+      },
+    ),
     { numRuns: 1_000 },
   );
 });

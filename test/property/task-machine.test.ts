@@ -26,8 +26,16 @@ const event: fc.Arbitrary<TaskEvent> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ type: fc.constant('claim' as const), by: claimant, redelivered: fc.boolean() }) },
   fc.record({ type: fc.constant('complete' as const), by: claimant, result, cost, at }),
   fc.record({ type: fc.constant('propose' as const), by: claimant, result, cost }),
-  fc.record({ type: fc.constant('reject' as const), by: claimant, reasons: fc.array(fc.string(), { maxLength: 2 }), at }),
-  { weight: 2, arbitrary: fc.record({ type: fc.constant('fail' as const), by: claimant, error, final: fc.boolean(), cost, at }) },
+  fc.record({
+    type: fc.constant('reject' as const),
+    by: claimant,
+    reasons: fc.array(fc.string(), { maxLength: 2 }),
+    at,
+  }),
+  {
+    weight: 2,
+    arbitrary: fc.record({ type: fc.constant('fail' as const), by: claimant, error, final: fc.boolean(), cost, at }),
+  },
   fc.record({ type: fc.constant('expire' as const), at }),
   fc.record({ type: fc.constant('cancel' as const), at }),
 );
@@ -139,7 +147,16 @@ describe('a task', () => {
   });
 
   test('keeps what it is: ids, edges, limits; and its cost only grows', () => {
-    const identity = ({ goalId, taskId, capability, dependencies, dependents, maxAttempts, deadline, vote: asked }: TaskRecord) =>
+    const identity = ({
+      goalId,
+      taskId,
+      capability,
+      dependencies,
+      dependents,
+      maxAttempts,
+      deadline,
+      vote: asked,
+    }: TaskRecord) =>
       JSON.stringify([goalId, taskId, capability, dependencies, dependents, maxAttempts, deadline, asked]);
     fc.assert(
       fc.property(life, ([first, events]) => {
@@ -157,7 +174,10 @@ describe('a task', () => {
   test('fails for good when each of its holders loses the lease', () => {
     fc.assert(
       fc.property(birth, claimant, (first, by) => {
-        const claims = Array.from({ length: first.maxAttempts + 1 }, () => ({ type: 'claim', by, redelivered: true }) as const);
+        const claims = Array.from(
+          { length: first.maxAttempts + 1 },
+          () => ({ type: 'claim', by, redelivered: true }) as const,
+        );
         const last = live(first, claims).at(-1)?.after;
         expect(last).toMatchObject({ status: 'failed', attempt: first.maxAttempts, error: { code: 'lease_expired' } });
       }),
@@ -197,8 +217,10 @@ test('dependencies are done when every one of them is completed; a missing recor
         ['x', x],
         ['y', y],
       ] as const);
-      const statusOf = (taskId: string) => statuses.get(taskId === 'x' ? 'x' : 'y') as TaskRecord['status'] | undefined;
-      expect(dependenciesDone(task, statusOf)).toBe(task.dependencies.every((taskId) => statusOf(taskId) === 'completed'));
+      const statusOf = (taskId: string) => statuses.get(taskId === 'x' ? 'x' : 'y');
+      expect(dependenciesDone(task, statusOf)).toBe(
+        task.dependencies.every((taskId) => statusOf(taskId) === 'completed'),
+      );
     }),
   );
 });

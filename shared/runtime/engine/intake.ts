@@ -154,7 +154,7 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
       const revision = revisions[index < roots ? 1 + index : 1 + index + roots];
       return revision === undefined ? [] : [{ record, revision }];
     });
-    memory.bear({ record: goal, revision: revisions[0] ?? 0 }, tasks, true);
+    memory.bear({ record: goal, revision: revisions[0] ?? 0 }, tasks);
   }
 
   /** Items that carry their whole graph; if this agent dies before them, the receipt comes round and the sweep sends them. */
@@ -162,7 +162,7 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
     const known = memory.of(goalId);
     const items = ordered.flatMap((task) => {
       const revision = known.born.get(task.taskId)?.revision;
-      const near = nearOf(known, task, true);
+      const near = nearOf(known, task);
       const hint = revision === undefined || near === undefined ? undefined : { revision, results: {}, near };
       return task.status === 'ready' ? [itemWrite(deps, task, hint)] : [];
     });

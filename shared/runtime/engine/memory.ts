@@ -23,8 +23,6 @@ export interface GoalMemory {
   /** Records as this process itself wrote them when the goal was born: a guess at what stands, right until somebody moves them. */
   readonly born: Map<string, Versioned<TaskRecord>>;
   goal: Versioned<GoalRecord> | undefined;
-  /** Nothing was charged to the goal on the only way that led to its task at hand: its ledger need not be read. */
-  free: boolean;
   /** A dependency that was not completed when a join was last looked at. */
   readonly blockedOn: Map<string, string>;
   bytes: number;
@@ -34,7 +32,7 @@ export interface Memory {
   of(goalId: string): GoalMemory;
   remember(task: TaskRecord): void;
   /** The records of a goal that this process accepted, and the revisions under which they were written. */
-  bear(goal: Versioned<GoalRecord>, tasks: readonly Versioned<TaskRecord>[], free: boolean): void;
+  bear(goal: Versioned<GoalRecord>, tasks: readonly Versioned<TaskRecord>[]): void;
   forget(goalId: string): void;
 }
 
@@ -58,7 +56,6 @@ export function memoryOf(): Memory {
       released: new Set<string>(),
       born: new Map(),
       goal: undefined,
-      free: false,
       bytes: 0,
     };
     goals.set(goalId, fresh);
@@ -80,10 +77,9 @@ export function memoryOf(): Memory {
       memory.bytes += size;
       bytes += size;
     },
-    bear(goal, tasks, free) {
+    bear(goal, tasks) {
       const memory = of(goal.record.goalId);
       memory.goal = goal;
-      memory.free = free;
       for (const task of tasks) memory.born.set(task.record.taskId, task);
     },
     forget: drop,

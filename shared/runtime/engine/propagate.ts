@@ -249,7 +249,7 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
         // I2: in the same transition only what waits for this task alone.
         if (dependent.record.status !== 'pending' || !mayStart(dependent.record.dependencies, isThis)) continue;
         // Not remembered as completed before it is: this very write may fail, and others decide by what this process remembers (I2).
-        const whole = nearOf(known, dependent.record, known.free && isFree(task.cost));
+        const whole = nearOf(known, dependent.record);
         const near = whole && { ...whole, tasks: whole.tasks.filter(({ record }) => record.taskId !== task.taskId) };
         const hint = small
           ? {

@@ -1,0 +1,185 @@
+/**
+ * A simulation that finds nothing proves something only if it would have found it. So each guard of I1, I2 and I3 (and a few more) is taken out of a copy of
+ * the sources, and the same schedules must turn red. Where a second guard stands behind the first and would hide its loss, both are taken out.
+ */
+import { describe, expect, it } from 'vitest';
+import { type Edit, simulateMutant } from '../support/sim-mutants.ts';
+
+const SCHEDULES = 600;
+
+const ATTEMPT = 'shared/runtime/engine/attempt.ts';
+const CLAIM = 'shared/runtime/engine/claim.ts';
+const JOINS = 'shared/runtime/engine/joins.ts';
+const PROPAGATE = 'shared/runtime/engine/propagate.ts';
+const RECORDS = 'shared/runtime/engine/records.ts';
+const WORKER = 'shared/runtime/engine/worker.ts';
+const MACHINE = 'shared/core/task-machine.ts';
+const GOAL_MACHINE = 'shared/core/goal-machine.ts';
+const BUDGET = 'shared/core/budget.ts';
+
+const startsWithItsOnlyDependency: Edit = {
+  file: PROPAGATE,
+  from: ' || !mayStart(dependent.record.dependencies, isThis)',
+  to: '',
+};
+
+interface Mutant {
+  readonly guard: string;
+  readonly name: string;
+  readonly finds: RegExp;
+  readonly edits: readonly Edit[];
+}
+
+const MUTANTS: readonly Mutant[] = [
+  {
+    guard: 'I1: the compare-and-set on task records',
+    name: 'task-cas',
+    finds: /I[13] /,
+    edits: [{ file: RECORDS, from: 'data: encode(task), expect }', to: 'data: encode(task) }' }],
+  },
+  {
+    guard: 'I1: a terminal task takes no event',
+    name: 'terminal-task',
+    finds: /I1 /,
+    edits: [{ file: MACHINE, from: "  if (isTerminalTask(task)) return refuse('done', task, event);\n", to: '' }],
+  },
+  {
+    guard: 'I2: a transition releases only what waits for its task alone',
+    name: 'release-together',
+    finds: /I2 .* was released/,
+    edits: [startsWithItsOnlyDependency],
+  },
+  {
+    guard: 'I2: a join is released only when every dependency completed',
+    name: 'join-look',
+    finds: /I2 .* was released/,
+    edits: [
+      {
+        file: JOINS,
+        from: '    const blocked = goal.blockedOn.get(name);\n',
+        to: "    if (name !== '#goal') return true;\n    const blocked = goal.blockedOn.get(name);\n",
+      },
+    ],
+  },
+  {
+    guard: 'I2: no agent starts what its dependencies forbid, whatever was released',
+    name: 'worker-dependencies',
+    finds: /I2 .* is (in_progress|completed)/,
+    edits: [
+      startsWithItsOnlyDependency,
+      {
+        file: WORKER,
+        from: 'return dependenciesDone(task, statusOf) ? found : undefined;',
+        to: 'dependenciesDone(task, statusOf);\n    return found;',
+      },
+    ],
+  },
+  {
+    guard: 'I3: a claim is taken over only by a redelivery',
+    name: 'takeover-redelivered',
+    finds: /I3 .* its item was handed out once/,
+    edits: [
+      { file: MACHINE, from: 'task.item !== event.by.item || !event.redelivered', to: 'task.item !== event.by.item' },
+    ],
+  },
+  {
+    guard: 'I3: a claim is taken over only by a redelivery of its own item',
+    name: 'takeover-item',
+    finds: /I3 .* was taken over for item/,
+    edits: [{ file: MACHINE, from: 'task.item !== event.by.item || !event.redelivered', to: '!event.redelivered' }],
+  },
+  {
+    guard: 'I3: only the holder commits (the machine and the claim together)',
+    name: 'holder',
+    finds: /I3 /,
+    edits: [
+      { file: MACHINE, from: 'return task.agentId === by.agentId && task.item === by.item;', to: 'return true;' },
+      { file: CLAIM, from: 'claimed || now === undefined', to: 'now === undefined' },
+      {
+        file: CLAIM,
+        from: "return before.status === 'pending' && now.status === 'ready' && now.attempt === before.attempt;",
+        to: 'return before.taskId === now.taskId;',
+      },
+    ],
+  },
+  {
+    guard: 'I4: a call is granted only within the limit',
+    name: 'budget',
+    finds: /I4 /,
+    edits: [
+      {
+        file: BUDGET,
+        from: "  if (usd !== undefined && addUsd([usdNow, worst.usd]) > usd) return exceeded('usd', usd, usdNow, worst.usd);\n",
+        to: '',
+      },
+    ],
+  },
+  {
+    guard: 'I5: the compare-and-set on goal records',
+    name: 'goal-cas',
+    finds: /I5 |COUNTS /,
+    edits: [{ file: RECORDS, from: 'data: encode(goal), expect }', to: 'data: encode(goal) }' }],
+  },
+  {
+    guard: 'I5: a terminal goal takes no event',
+    name: 'terminal-goal',
+    finds: /I5 .* ended more than once|COUNTS /,
+    edits: [
+      {
+        file: GOAL_MACHINE,
+        from: "  if (isTerminalGoal(goal)) return { ok: false, refusal: 'terminal'",
+        to: "  if (isTerminalGoal(goal) && event.type === 'declare') return { ok: false, refusal: 'terminal'",
+      },
+    ],
+  },
+  {
+    guard: 'I6: an item is acknowledged only after the commit',
+    name: 'ack-before-commit',
+    finds: /I6 .* was acknowledged while it is/,
+    edits: [
+      {
+        file: ATTEMPT,
+        from: 'committing = true; const at = deps.clock.now();',
+        to: 'committing = true; delivery.ack(); const at = deps.clock.now();',
+      },
+    ],
+  },
+  {
+    guard: 'I6: an item is acknowledged only after what follows is written',
+    name: 'ack-before-release',
+    finds: /I6 .* was acknowledged before/,
+    edits: [
+      {
+        file: ATTEMPT,
+        from: 'await propagation.afterEnd(ended, done, ahead);',
+        to: 'delivery.ack();\n      await propagation.afterEnd(ended, done, ahead);',
+      },
+    ],
+  },
+  {
+    guard: 'I6: a copy of an item is not acknowledged while its holder may still pass the news on',
+    name: 'ack-of-a-copy',
+    finds: /I6 .* was acknowledged before|I5 /,
+    edits: [{ file: WORKER, from: 'return delivery.retry(PASS_ON_AGAIN_MS);', to: 'return delivery.ack();' }],
+  },
+  {
+    guard: 'I10: a task has maxAttempts attempts',
+    name: 'attempts',
+    finds: /I10 /,
+    edits: [{ file: MACHINE, from: 'event.final || attempt >= task.maxAttempts', to: 'event.final' }],
+  },
+];
+
+describe('the simulation', () => {
+  it('finds nothing in a copy from which nothing was removed', async () => {
+    const { exitCode, output } = await simulateMutant('control', [], 60);
+    expect(output).toContain(' 0 with violations');
+    expect(exitCode).toBe(0);
+  });
+
+  it.each(MUTANTS)('turns red without the guard of $guard', async ({ name, finds, edits }) => {
+    const { exitCode, output } = await simulateMutant(name, edits, SCHEDULES);
+    expect(output).toMatch(finds);
+    expect(exitCode).toBe(1);
+  });
+});
