@@ -144,7 +144,7 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
   function pump(): void {
     while (!batchInFlight && queue.length > 0) {
       const waiting = queue.reduce((sum, pending) => sum + pending.writes.length, 0);
-      if (pace.way(waiting) === 'plain') {
+      if (pace.way(waiting + plainInFlight, performance.now()) === 'plain') {
         const [next] = queue;
         if (next === undefined || !fits(next.writes)) return;
         queue.shift();
@@ -189,7 +189,7 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
   return {
     commit(transition) {
       const free = !batchInFlight && queue.length === 0 && fits(transition);
-      if (free && pace.way(transition.length + plainInFlight) === 'plain') return plain(transition);
+      if (free && pace.way(transition.length + plainInFlight, performance.now()) === 'plain') return plain(transition);
       return new Promise((resolve, reject) => {
         queue.push({ writes: transition, resolve, reject });
         pump();

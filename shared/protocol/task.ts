@@ -108,6 +108,8 @@ export const ReadyItem = z.object({
     .object({
       goal: z.object({ record: GoalRecord, revision: z.int() }),
       tasks: z.array(z.object({ record: TaskRecord, revision: z.int() })),
+      /** The graph is a chain, and no attempt before this task can have spent anything: the goal has no ledger. */
+      free: z.boolean(),
     })
     .optional(),
 });

@@ -26,10 +26,6 @@ export function handlerRunner(deps: Deps, manifest: Manifest, asker: Asker, log:
         'unknown_capability',
         `expected one of ${Object.keys(manifest.capabilities).join(', ')}, got ${task.capability}`,
       );
-    const input = fit(capability.input, call.input);
-    if (!input.ok)
-      throw new HandlerError('invalid_input', `input of ${task.capability}: ${input.message}`, { retry: false });
-
     let goal: ReturnType<typeof readGoal> | undefined;
     const readOnce = (): ReturnType<typeof readGoal> => (goal ??= readGoal(deps, goalId));
     const onCost = (cost: TaskCost): void => call.onCost(cost);
@@ -47,7 +43,7 @@ export function handlerRunner(deps: Deps, manifest: Manifest, asker: Asker, log:
       taskId,
       capability: task.capability,
       description: task.description,
-      input: input.value,
+      input: call.input,
       dependencies: call.dependencies,
       attempt,
       reasons: task.reasons ?? [],

@@ -5,7 +5,8 @@
 import type { z } from 'zod';
 import type { AgentMessage } from '../protocol/message.ts';
 import type { Ballot, VoteRequest } from '../protocol/vote.ts';
-import type { TaskContext, VoterContext } from './context.ts';
+import { fit } from '../protocol/codec.ts';
+import { HandlerError, type TaskContext, type VoterContext } from './context.ts';
 
 export interface Capability<In = unknown, Out = unknown> {
   /** One sentence: what a caller gets. Planners choose by it. */
@@ -16,6 +17,7 @@ export interface Capability<In = unknown, Out = unknown> {
   readonly output: z.ZodType<Out>;
   /** Typical model use of one task; seeds the predicted cost. Absent: no model. */
   readonly estimate?: { readonly inputTokens: number; readonly outputTokens: number };
+  /** Throws HandlerError. */
   readonly run: (context: TaskContext<In>) => Promise<Out>;
 }
 
@@ -45,7 +47,11 @@ export interface Manifest {
 export function capability<In, Out>(definition: Capability<In, Out>): Capability {
   return {
     ...definition,
-    // The runtime parses with `input` before it calls `run`, so the context's input is an `In` by then.
-    run: (context) => definition.run({ ...context, input: definition.input.parse(context.input) }),
+    run: (context) => {
+      const input = fit(definition.input, context.input);
+      if (!input.ok)
+        throw new HandlerError('invalid_input', `input of ${context.capability}: ${input.message}`, { retry: false });
+      return definition.run({ ...context, input: input.value });
+    },
   };
 }

@@ -160,9 +160,10 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
   /** Items that carry their whole graph; if this agent dies before them, the receipt comes round and the sweep sends them. */
   async function sendNear(goalId: string, ordered: readonly TaskRecord[]): Promise<void> {
     const known = memory.of(goalId);
+    const chain = ordered.every((task) => task.dependencies.length <= 1 && task.dependents.length <= 1);
     const items = ordered.flatMap((task) => {
       const revision = known.born.get(task.taskId)?.revision;
-      const near = nearOf(known, task);
+      const near = nearOf(known, task, chain);
       const hint = revision === undefined || near === undefined ? undefined : { revision, results: {}, near };
       return task.status === 'ready' ? [itemWrite(deps, task, hint)] : [];
     });

@@ -41,13 +41,13 @@ export function itemWrite(
 export const NEAR_MAX = 8;
 
 /** The part of a small graph that is still ahead of `task`, as this process knows it. */
-export function nearOf(memory: GoalMemory, task: TaskRecord): ReadyItem['near'] {
+export function nearOf(memory: GoalMemory, task: TaskRecord, free: boolean): ReadyItem['near'] {
   const { goal, born, completed } = memory;
   if (goal === undefined || born.size === 0 || born.size > NEAR_MAX) return undefined;
   const tasks = [...born.values()].filter(
     ({ record }) => record.taskId !== task.taskId && !completed.has(record.taskId),
   );
-  return { goal, tasks };
+  return { goal, tasks, free };
 }
 
 interface Released {

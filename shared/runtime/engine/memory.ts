@@ -23,6 +23,8 @@ export interface GoalMemory {
   /** Records as this process itself wrote them when the goal was born: a guess at what stands, right until somebody moves them. */
   readonly born: Map<string, Versioned<TaskRecord>>;
   goal: Versioned<GoalRecord> | undefined;
+  /** Tasks of a chain before which nothing can have been spent. */
+  readonly free: Set<string>;
   /** A dependency that was not completed when a join was last looked at. */
   readonly blockedOn: Map<string, string>;
   bytes: number;
@@ -56,6 +58,7 @@ export function memoryOf(): Memory {
       released: new Set<string>(),
       born: new Map(),
       goal: undefined,
+      free: new Set(),
       bytes: 0,
     };
     goals.set(goalId, fresh);

@@ -224,7 +224,7 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
 
   return {
     async readAhead(task) {
-      const { joins: edges, born, goal: bornGoal } = memory.of(task.goalId);
+      const { joins: edges, born, goal: bornGoal, free } = memory.of(task.goalId);
       const unknown = task.dependents.filter((taskId) => !edges.has(taskId));
       const remembered = unknown.every((taskId) => born.has(taskId));
       const few = unknown.length <= AHEAD_MAX;
@@ -232,8 +232,11 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
       const [dependents, goal, ledger] = await Promise.all([
         few && !remembered ? readTasks(deps, task.goalId, unknown) : new Map<string, Versioned<TaskRecord>>(),
         sink ? (bornGoal ?? readGoal(deps, task.goalId)) : undefined,
-        // Always by the leader's word: what this process remembers of charges knows nothing of other agents' branches, nor of attempts that died.
-        sink ? deps.store.read(deps.subjects.ledgerKey(task.goalId)) : undefined,
+        // By the leader's word, except at the end of a chain of first attempts that cost nothing: only what was claimed can have spent, and a second
+        // claim counts as a second attempt. Any other way here knows nothing of other branches, nor of attempts that died.
+        sink && !(free.has(task.taskId) && task.attempt === 0)
+          ? deps.store.read(deps.subjects.ledgerKey(task.goalId))
+          : undefined,
       ]);
       const found = few && remembered ? new Map(unknown.flatMap((taskId) => guess(taskId, born))) : dependents;
       learn(found);
@@ -249,7 +252,8 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
         // I2: in the same transition only what waits for this task alone.
         if (dependent.record.status !== 'pending' || !mayStart(dependent.record.dependencies, isThis)) continue;
         // Not remembered as completed before it is: this very write may fail, and others decide by what this process remembers (I2).
-        const whole = nearOf(known, dependent.record);
+        const unspent = known.free.has(task.taskId) && task.attempt === 1 && isFree(task.cost);
+        const whole = nearOf(known, dependent.record, unspent);
         const near = whole && { ...whole, tasks: whole.tasks.filter(({ record }) => record.taskId !== task.taskId) };
         const hint = small
           ? {

@@ -133,7 +133,10 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
   async function work(delivery: Delivery, capability: string): Promise<void> {
     const item = readItem(delivery);
     if (item === undefined) return discard(delivery);
-    if (item.near !== undefined && delivery.deliveries === 1) memory.bear(item.near.goal, item.near.tasks);
+    if (item.near !== undefined && delivery.deliveries === 1) {
+      memory.bear(item.near.goal, item.near.tasks);
+      if (item.near.free) memory.of(item.goalId).free.add(item.taskId);
+    }
     const found = await look(delivery, item, capability);
     if (found === undefined) return premature(delivery, item, 'its task is not written');
     const task = found.record;
