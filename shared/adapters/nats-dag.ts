@@ -34,23 +34,23 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
-/** More than this at once only lengthens the broker's queue. */
-const PLAIN_IN_FLIGHT_MAX = 128;
 const BATCH_MAX = 500;
 const PATIENCE_MS = 300_000;
 const RETRY_MS = 250;
+const ROUND_TRIP_EVERY_MS = 20_000;
+const ROUND_TRIPS = 5;
 /** More keys than this are read by one ordered scan. */
 const READ_WINDOW = 256;
 const NOT_FOUND = 10037;
 
 export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: DagOptions = {}): DagStore {
   const pace = paceOf();
-  const plainMax = options.plainInFlightMax ?? PLAIN_IN_FLIGHT_MAX;
   const batchMax = options.batchMax ?? BATCH_MAX;
   const patienceMs = options.patienceMs ?? PATIENCE_MS;
   const queue: Pending[] = [];
   let plainInFlight = 0;
   let batchInFlight = false;
+  let measuredAt = Number.NEGATIVE_INFINITY;
 
   async function settle(
     write: Write,
@@ -72,10 +72,27 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
     }
   }
 
+  /** A few times in a row: the first is slow. A connection that is down answers none of them. */
+  function measure(nowMs: number): void {
+    measuredAt = nowMs;
+    void (async () => {
+      for (let round = 0; round < ROUND_TRIPS; round += 1) {
+        // The client's own rtt() counts whole milliseconds.
+        const startedAt = performance.now();
+        await nc.flush();
+        const now = performance.now();
+        pace.roundTrip(now, now - startedAt);
+      }
+    })().catch(() => undefined);
+  }
+
   async function send(write: Write): Promise<PublishAnswer> {
-    pace.plainSent(1);
+    const sentAt = performance.now();
+    if (sentAt - measuredAt > ROUND_TRIP_EVERY_MS) measure(sentAt);
+    pace.plainSent();
     const answer = await publishOne(nc, write);
-    pace.plainAnswered(performance.now());
+    const answeredAt = performance.now();
+    pace.plainAnswered(answeredAt, answeredAt - sentAt);
     return answer;
   }
 
@@ -144,7 +161,7 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
   function pump(): void {
     while (!batchInFlight && queue.length > 0) {
       const waiting = queue.reduce((sum, pending) => sum + pending.writes.length, 0);
-      if (pace.way(waiting + plainInFlight, performance.now()) === 'plain') {
+      if (pace.way(waiting + plainInFlight) === 'plain') {
         const [next] = queue;
         if (next === undefined || !fits(next.writes)) return;
         queue.shift();
@@ -171,7 +188,7 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
 
   /** A transition larger than the window goes out when nothing else does. */
   function fits(writes: readonly Write[]): boolean {
-    return plainInFlight === 0 || plainInFlight + writes.length <= plainMax;
+    return plainInFlight === 0 || plainInFlight + writes.length <= (options.plainInFlightMax ?? pace.window());
   }
 
   async function readSubject(subject: string): Promise<Stored | undefined> {
@@ -189,7 +206,7 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
   return {
     commit(transition) {
       const free = !batchInFlight && queue.length === 0 && fits(transition);
-      if (free && pace.way(transition.length + plainInFlight, performance.now()) === 'plain') return plain(transition);
+      if (free && pace.way(transition.length + plainInFlight) === 'plain') return plain(transition);
       return new Promise((resolve, reject) => {
         queue.push({ writes: transition, resolve, reject });
         pump();
@@ -245,7 +262,7 @@ async function scan(nc: NatsConnection, subjects: Subjects, pattern: string): Pr
   const found = new Map<string, Stored>();
   try {
     if (info.num_pending === 0) return found;
-    const consumer = await jetstream(nc).consumers.get(subjects.dagStream, info.name);
+    const consumer = jetstream(nc).consumers.getConsumerFromInfo(info);
     const messages = await consumer.fetch({ max_messages: info.num_pending, expires: 10_000 });
     for await (const message of messages) {
       if (message.headers?.has('KV-Operation') !== true)
@@ -254,6 +271,7 @@ async function scan(nc: NatsConnection, subjects: Subjects, pattern: string): Pr
     }
     return found;
   } finally {
-    await jsm.consumers.delete(subjects.dagStream, info.name).catch(() => undefined);
+    // Nobody waits for it to go; if this is lost, the server ends it by itself.
+    void jsm.consumers.delete(subjects.dagStream, info.name).catch(() => undefined);
   }
 }

@@ -155,6 +155,7 @@ export interface GoalFacts {
   readonly goalId: string;
   readonly correlationId: string;
   readonly deadline: string;
+  readonly continues: boolean;
   readonly now: number;
 }
 
@@ -177,6 +178,7 @@ export function firstRecords(tasks: readonly TaskSpec[], goal: GoalFacts): reado
     timeoutMs: task.timeoutMs ?? TASK_TIMEOUT_MS_DEFAULT,
     deadline: goal.deadline,
     ...(task.vote === undefined ? {} : { vote: task.vote }),
+    ...(goal.continues ? { continues: true as const } : {}),
     status: task.dependencies.length === 0 ? ('ready' as const) : ('pending' as const),
   }));
 }

@@ -97,6 +97,7 @@ function common(task: TaskRecord) {
     timeoutMs,
     deadline,
     ...(task.vote === undefined ? {} : { vote: task.vote }),
+    ...(task.continues === undefined ? {} : { continues: task.continues }),
     ...(task.reworks === undefined ? {} : { reworks: task.reworks }),
     ...(task.reasons === undefined ? {} : { reasons: task.reasons }),
   };

@@ -39,6 +39,8 @@ const Common = {
   /** The goal's deadline. */
   deadline: Timestamp,
   vote: TaskVote.optional(),
+  /** The goal goes on when a task fails (`onTaskFailure: continue`): tasks may end after those that waited for them were given up. */
+  continues: z.literal(true).optional(),
   /** Reasons of voters that sent the result back, oldest first, and how often they did. */
   reworks: z.int().nonnegative().optional(),
   reasons: z.array(z.string()).optional(),

@@ -10,7 +10,13 @@ import { subjectsOf } from '../../shared/protocol/subjects.ts';
 import { TaskRecord } from '../../shared/protocol/task.ts';
 
 const subjects = subjectsOf('mesh');
-const FACTS = { goalId: 'g', correlationId: 'g', deadline: '2030-01-02T00:00:00.000Z', now: Date.UTC(2030, 0, 1) };
+const FACTS = {
+  goalId: 'g',
+  continues: false,
+  correlationId: 'g',
+  deadline: '2030-01-02T00:00:00.000Z',
+  now: Date.UTC(2030, 0, 1),
+};
 
 const hostileText = fc.oneof(
   fc.constantFrom(

@@ -9,7 +9,9 @@ import type { Deps } from './deps.ts';
 import type { Memory } from './memory.ts';
 import { readTask, readTasks, scanTasks } from './records.ts';
 
-const WINDOW = 16;
+/** Reads at once: few at first, for the first may block already; then more and more. */
+const WINDOW_FIRST = 8;
+const WINDOW_MAX = 128;
 /** From this many unknown dependencies on, one scan is cheaper than reads. */
 const SCAN_FROM = 200;
 
@@ -51,8 +53,12 @@ export function joinsOf(deps: Deps, memory: Memory): Joins {
       for (const task of (await scanTasks(deps, goalId)).values()) memory.remember(task.record);
     }
     const left = unknown.filter((taskId) => !goal.completed.has(taskId));
-    for (let start = 0; start < left.length; start += WINDOW) {
-      const window = left.slice(start, start + WINDOW);
+    for (
+      let start = 0, size = WINDOW_FIRST;
+      start < left.length;
+      start += size, size = Math.min(size * 4, WINDOW_MAX)
+    ) {
+      const window = left.slice(start, start + size);
       for (const task of (await readTasks(deps, goalId, window)).values()) memory.remember(task.record);
       const missing = window.find((taskId) => !goal.completed.has(taskId));
       if (missing !== undefined) return block(goalId, name, missing);

@@ -3,7 +3,7 @@
  * work items; in that order, in chunks below the batch limit. Everything is created with
  * "must not exist", so whoever repeats it after a crash writes only what is missing, and there is never a second plan.
  */
-import { firstRecords, graphOfPlan } from '../../core/intake.ts';
+import { firstRecords, type GoalFacts, graphOfPlan } from '../../core/intake.ts';
 import { addUsd } from '../../core/cost.ts';
 import { sinksOf } from '../../core/dag.ts';
 import { nextGoal } from '../../core/goal-machine.ts';
@@ -111,11 +111,12 @@ export function materializerOf(deps: Deps, closing: Closing, estimateOf: (capabi
 }
 
 /** `createdAt` of all records is the goal's, so that a repetition writes the same bytes. */
-export function factsOf(goal: LiveGoal): { goalId: string; correlationId: string; deadline: string; now: number } {
+export function factsOf(goal: LiveGoal): GoalFacts {
   return {
     goalId: goal.goalId,
     correlationId: goal.correlationId,
     deadline: goal.deadline,
+    continues: goal.onTaskFailure === 'continue',
     now: Date.parse(goal.createdAt),
   };
 }

@@ -65,6 +65,8 @@ interface Parts {
 }
 
 export function propagationOf({ deps, memory, joins, closing, marks, materializer }: Parts): Propagation {
+  const reading = new Map<string, Promise<ReadonlyMap<string, Versioned<TaskRecord>>>>();
+
   function hintResults(goalId: string, dependencies: readonly string[]): Record<string, Json> | undefined {
     const { results } = memory.of(goalId);
     if (dependencies.length > AHEAD_MAX || !dependencies.every((taskId) => results.has(taskId))) return undefined;
@@ -78,15 +80,31 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
     }
   }
 
+  /** Tasks that start together and lead to the same join read it once. */
+  function readOnce(goalId: string, taskIds: readonly string[]): Promise<ReadonlyMap<string, Versioned<TaskRecord>>> {
+    const key = `${goalId}.${taskIds.join('.')}`;
+    const under = reading.get(key);
+    if (under !== undefined) return under;
+    const read = readTasks(deps, goalId, taskIds).finally(() => reading.delete(key));
+    reading.set(key, read);
+    return read;
+  }
+
   async function dependentsOf(
     task: EndedTask,
     taskIds: readonly string[],
     ahead: Ahead | undefined,
   ): Promise<ReadonlyMap<string, Versioned<TaskRecord>>> {
     const known = new Map(ahead?.dependents ?? []);
+    const { born } = memory.of(task.goalId);
+    for (const taskId of taskIds) {
+      const guessed = known.has(taskId) ? undefined : born.get(taskId);
+      if (guessed !== undefined) known.set(taskId, guessed);
+    }
     const missing = taskIds.filter((taskId) => !known.has(taskId));
     const scanned =
       missing.length > AHEAD_MAX * 4 ? await scanTasks(deps, task.goalId) : new Map<string, Versioned<TaskRecord>>();
+    learn(scanned);
     for (const taskId of missing) {
       const found = scanned.get(taskId);
       if (found !== undefined) known.set(taskId, found);
@@ -124,20 +142,18 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
     }
     if (task.dependents.length === 0) return done.has(GOAL_ENDED) ? undefined : endIfLast(task.goalId);
     const open = task.dependents.filter((taskId) => !done.has(taskId));
-    if (open.length === 0) return undefined;
+    if (open.length === 0 && task.continues !== true) return undefined;
     const { joins: edges } = memory.of(task.goalId);
     const waiting = open.filter((taskId) => edges.has(taskId) && ahead?.dependents.has(taskId) !== true);
     const unknown = open.filter((taskId) => !waiting.includes(taskId));
     await Promise.all(waiting.map((taskId) => releaseJoin(task, taskId, edges.get(taskId) ?? [])));
     const dependents = await dependentsOf(task, unknown, ahead);
     const alone: Versioned<TaskRecord>[] = [];
-    let dropped = false;
     await Promise.all(
       unknown.map(async (taskId) => {
         const dependent = dependents.get(taskId);
         if (dependent === undefined) return;
         const { status, dependencies } = dependent.record;
-        if (status === 'cancelled') dropped = true;
         if (status !== 'pending') return;
         if (dependencies.length === 1) alone.push(dependent);
         // I2: a task that waits for several is released only when the leader says that each of them is completed.
@@ -145,8 +161,13 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
       }),
     );
     await release(alone);
-    // Under `continue` a task may end after the tasks that waited for it were given up.
-    if (dropped) await closing.finishIfSettled(task.goalId);
+    if (task.continues === true && (await givenUp(task))) await closing.finishIfSettled(task.goalId);
+  }
+
+  /** Under `continue` a task may end after a task that waited for it was given up: then nobody else notices that the goal is settled. */
+  async function givenUp(task: CompletedTask): Promise<boolean> {
+    const dependents = await readTasks(deps, task.goalId, task.dependents);
+    return [...dependents.values()].some(({ record }) => record.status === 'cancelled');
   }
 
   /** A task that waits for several and whose edges are known: its record is read only when it may start. */
@@ -230,7 +251,7 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
       const few = unknown.length <= AHEAD_MAX;
       const sink = task.dependents.length === 0;
       const [dependents, goal, ledger] = await Promise.all([
-        few && !remembered ? readTasks(deps, task.goalId, unknown) : new Map<string, Versioned<TaskRecord>>(),
+        few && !remembered ? readOnce(task.goalId, unknown) : new Map<string, Versioned<TaskRecord>>(),
         sink ? (bornGoal ?? readGoal(deps, task.goalId)) : undefined,
         // By the leader's word, except at the end of a chain of first attempts that cost nothing: only what was claimed can have spent, and a second
         // claim counts as a second attempt. Any other way here knows nothing of other branches, nor of attempts that died.
