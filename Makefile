@@ -20,7 +20,7 @@ export INPUT
 endif
 
 # Suites that take minutes, run by ci-long in this order.
-LONG_SUITES :=
+LONG_SUITES := demo sim-long
 
 .PHONY: help
 help: ## List the targets
@@ -77,6 +77,11 @@ property: deps ## Run the property tests
 .PHONY: sim
 sim: deps ## Run the simulation
 	@$(BIN)/vitest run --project sim
+
+.PHONY: sim-long
+sim-long: deps ## Simulate 12,000 schedules, a sixth of them harsh (SEED=n for others)
+	@$(NODE) test/sim/main.ts --schedules 10000 --seed $${SEED:-100000} --all
+	@$(NODE) test/sim/main.ts --schedules 2000 --seed $${SEED:-100000} --harsh --all
 
 .PHONY: contract
 contract: deps broker ## Run the contract tests (every store and bus, one suite)

@@ -31,8 +31,11 @@ export class BrokerUnreachable extends Error {
 }
 
 export async function connectBroker(options: BrokerOptions): Promise<NatsConnection> {
+  const servers = options.url.split(',').map((server) => withoutLogin(server.trim()));
+  const shown = servers.map(({ address }) => address).join(', ');
+  const login = servers.find(({ user }) => user !== undefined);
   const settings: ConnectionOptions = {
-    servers: options.url.split(',').map((server) => server.trim()),
+    servers: servers.map(({ address }) => address),
     name: options.name,
     // A broker that is frozen, not dead, keeps its socket open: with the default ping (2 minutes) a client would hang for minutes.
     pingInterval: 1_500,
@@ -46,6 +49,7 @@ export async function connectBroker(options: BrokerOptions): Promise<NatsConnect
     // Capturing a stack for each request costs more than the request.
     noAsyncTraces: true,
     ...(options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix }),
+    ...(login?.user === undefined ? {} : { user: login.user, pass: login.pass ?? '' }),
     ...authenticator(options),
   };
   try {
@@ -53,7 +57,7 @@ export async function connectBroker(options: BrokerOptions): Promise<NatsConnect
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
     throw new BrokerUnreachable(
-      `no NATS broker at ${options.url} (${detail}); start one with JetStream or set NATS_URL`,
+      `no NATS broker at ${shown} (${detail}); start one with JetStream or set NATS_URL`,
       error,
     );
   }
@@ -64,4 +68,16 @@ function authenticator(options: BrokerOptions): Pick<ConnectionOptions, 'authent
   if (options.credsFile !== undefined) return { authenticator: credsAuthenticator(readFileSync(options.credsFile)) };
   if (options.nkeySeed !== undefined) return { authenticator: nkeyAuthenticator(encoder.encode(options.nkeySeed)) };
   return {};
+}
+
+/** The client ignores `user:password@` in an address; and neither belongs into an error message. */
+function withoutLogin(server: string): { address: string; user?: string; pass?: string } {
+  const parts = /^(\w+:\/\/)?([^@/]+)@(.*)$/.exec(server);
+  if (parts === null) return { address: server };
+  const [user, ...pass] = (parts[2] ?? '').split(':').map(decodeURIComponent);
+  return {
+    address: `${parts[1] ?? ''}${parts[3] ?? ''}`,
+    ...(user === undefined ? {} : { user }),
+    pass: pass.join(':'),
+  };
 }

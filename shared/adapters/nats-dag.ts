@@ -37,8 +37,8 @@ interface Pending {
 const BATCH_MAX = 500;
 const PATIENCE_MS = 300_000;
 const RETRY_MS = 250;
-const ROUND_TRIP_EVERY_MS = 20_000;
-const ROUND_TRIPS = 5;
+const ROUND_TRIP_EVERY_MS = 2_000;
+const ROUND_TRIPS = 3;
 /** More keys than this are read by one ordered scan. */
 const READ_WINDOW = 256;
 const NOT_FOUND = 10037;

@@ -45,10 +45,11 @@ export function paceOf(): Pace {
   let sampledMs = 0;
   let sampled = 0;
 
-  const flushes = (): boolean => write.value() - bare.value() >= FLUSH_MS;
+  const flushMs = (): number => Math.max(0, write.value() - bare.value());
+  const flushes = (): boolean => flushMs() >= FLUSH_MS;
 
   return {
-    way: (writes) => (flushes() && writes * spacingMs > batchMs ? 'batch' : 'plain'),
+    way: (writes) => (flushes() && writes * Math.max(spacingMs, flushMs()) > batchMs ? 'batch' : 'plain'),
     window: () => (flushes() ? FLUSHED_WINDOW : WINDOW),
     plainSent() {
       inFlight += 1;

@@ -3,34 +3,30 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import { ballotRecall } from '../adapters/nats-log.ts';
-import { natsPull } from '../adapters/nats-pull.ts';
 import { AgentIdTaken, takeSeat } from '../adapters/nats-registry.ts';
-import { BrokerUnfit, ensureCapability, ensureStreams, LEASE_MS } from '../adapters/streams.ts';
-import type { Delivery, Pull } from '../ports.ts';
+import { BrokerUnfit, LEASE_MS } from '../adapters/streams.ts';
 import { type Presence, PRESENCE_RENEW_MS } from '../protocol/agent.ts';
 import { decode } from '../protocol/codec.ts';
 import { CancelRequest } from '../protocol/goal.ts';
 import { Id, timestamp } from '../protocol/ids.ts';
-import { type Subjects, subjectsOf } from '../protocol/subjects.ts';
+import { subjectsOf } from '../protocol/subjects.ts';
 import type { Asker } from './asking.ts';
 import { type Connection, depsOn, joinBroker, systemClock } from './broker.ts';
 import { ConfigError, type Environment, EXIT_CONFIG, readConfig } from './config.ts';
 import type { Deps } from './engine/deps.ts';
-import { type Engine, engineOf } from './engine/engine.ts';
+import { engineOf } from './engine/engine.ts';
 import { handlerRunner, voterOf } from './handlers.ts';
 import { serveHttp } from './http.ts';
 import { openMailbox } from './mailbox.ts';
 import type { Manifest } from './manifest.ts';
 import { bounded, type Metrics, metricsOf } from './metrics.ts';
 import { estimatesOf, modelOf, readPrices } from './models.ts';
-import { type EndpointStats, serveInfo } from './service-info.ts';
+import { startPulling } from './pulling.ts';
+import { serveInfo } from './service-info.ts';
 import { engineEvents, policyObserver, roundObserver, voterObserver } from './telemetry.ts';
 import { holdRound } from './vote/proposer.ts';
 import { serveVotes } from './vote/voter.ts';
 
-/** Submissions that one agent accepts at once. */
-const INTAKE_AT_ONCE = 64;
-const CANCELS_AT_ONCE = 8;
 const TICK_MS = 200;
 const VOTES_QUEUED_MAX = 256;
 const SUFFIX_LENGTH = 8;
@@ -127,25 +123,23 @@ async function live(
       ),
     estimateOf: (capability) => known[capability] ?? 0,
   });
-  const votes =
-    manifest.vote === undefined
-      ? undefined
-      : serveVotes(
-          {
-            bus: deps.bus,
-            clock: deps.clock,
-            subjects,
-            observer: voterObserver(log, metrics),
-            ...(config.AGENT_ID === undefined ? {} : { recall: ballotRecall(nc, subjects, agentId) }),
-          },
-          {
-            agentId,
-            capabilities,
-            decide: voterOf(deps, manifest, { model, ledgers: engine.ledgers, observe }, log),
-            concurrency: slots,
-            queueMax: VOTES_QUEUED_MAX,
-          },
-        );
+  // Also an agent without an opinion answers: its abstention is presence.
+  const votes = serveVotes(
+    {
+      bus: deps.bus,
+      clock: deps.clock,
+      subjects,
+      observer: voterObserver(log, metrics),
+      ...(config.AGENT_ID === undefined ? {} : { recall: ballotRecall(nc, subjects, agentId) }),
+    },
+    {
+      agentId,
+      capabilities,
+      decide: voterOf(deps, manifest, { model, ledgers: engine.ledgers, observe }, log),
+      concurrency: slots,
+      queueMax: VOTES_QUEUED_MAX,
+    },
+  );
   const closeMailbox = mailbox(deps, manifest, metrics, log);
   const pulling = await startPulling(nc, subjects, config.REPLICAS, engine, capabilities, slots, metrics);
   const closeInfo = serveInfo(deps.bus, { subjects, agentId, startedAt, manifest }, pulling.stats);
@@ -180,7 +174,7 @@ async function live(
   closeInfo();
   closeMailbox();
   await pulling.stop();
-  await settle(Promise.all([votes?.drain(), pulling.idle()]), config.DRAIN_MS);
+  await settle(Promise.all([votes.drain(), pulling.idle()]), config.DRAIN_MS);
   engine.abandon();
   await settle(pulling.idle(), TICK_MS);
   for (const timer of timers) clearInterval(timer);
@@ -258,85 +252,4 @@ function mailbox(deps: Deps, manifest: Manifest, metrics: Metrics, log: Logger):
     onMessage: async (message) =>
       manifest.onMessage === undefined ? { status: 'received', by: deps.agentId } : manifest.onMessage(message),
   });
-}
-
-interface Pulling {
-  stats(capability: string): EndpointStats;
-  stop(): Promise<void>;
-  /** Resolves when nothing that was pulled is being worked on. */
-  idle(): Promise<void>;
-}
-
-async function startPulling(
-  nc: Connection,
-  subjects: Subjects,
-  replicas: number,
-  engine: Engine,
-  capabilities: readonly string[],
-  slots: number,
-  metrics: Metrics,
-): Promise<Pulling> {
-  const working = new Set<Promise<void>>();
-  const pulls: Pull[] = [];
-  const counts = new Map<string, { requests: number; errors: number; processingMs: number }>();
-
-  function pull(
-    stream: string,
-    consumer: string,
-    credit: number,
-    recreate: () => Promise<void>,
-    handle: (delivery: Delivery) => Promise<void>,
-  ): void {
-    const queue: Pull = natsPull(nc, {
-      stream,
-      consumer,
-      recreate,
-      lowWater: Math.floor(credit / 2),
-      onDelivery(delivery) {
-        const work = handle(delivery).finally(() => {
-          working.delete(work);
-          queue.request(1);
-        });
-        working.add(work);
-      },
-    });
-    pulls.push(queue);
-    queue.request(credit);
-  }
-
-  const streams = (): Promise<void> => ensureStreams(nc, subjects, { replicas });
-  // Each capability has its share of the slots, so that what is pulled never exceeds what can be worked on.
-  const share = Math.floor(slots / Math.max(1, capabilities.length));
-  await Promise.all(
-    capabilities.map(async (capability) => {
-      await ensureCapability(nc, subjects, capability);
-      const count = { requests: 0, errors: 0, processingMs: 0 };
-      counts.set(capability, count);
-      pull(
-        subjects.dagStream,
-        subjects.capabilityConsumer(capability),
-        share,
-        () => ensureCapability(nc, subjects, capability),
-        async (delivery) => {
-          const startedAt = performance.now();
-          metrics.tasksInProgress.inc({ capability });
-          await engine.item(delivery, capability);
-          metrics.tasksInProgress.dec({ capability });
-          count.requests += 1;
-          count.processingMs += performance.now() - startedAt;
-        },
-      );
-    }),
-  );
-  pull(subjects.goalsStream, subjects.intakeConsumer, INTAKE_AT_ONCE, streams, (delivery) =>
-    engine.submission(delivery),
-  );
-  pull(subjects.goalsStream, subjects.cancelConsumer, CANCELS_AT_ONCE, streams, (delivery) => engine.cancel(delivery));
-  return {
-    stats: (capability) => counts.get(capability) ?? { requests: 0, errors: 0, processingMs: 0 },
-    stop: async () => void (await Promise.all(pulls.map((queue) => queue.stop()))),
-    async idle() {
-      while (working.size > 0) await Promise.all(working);
-    },
-  };
 }

@@ -22,11 +22,13 @@ if (!Number.isInteger(schedules) || schedules < 1 || !Number.isInteger(firstSeed
 
 const tally = new Tally();
 let broken = 0;
+let played = 0;
 const startedAt = performance.now();
 for (let seed = firstSeed; seed < firstSeed + schedules; seed += 1) {
   const world = new World(seed, { harsh: values.harsh });
   await world.run();
   tally.merge(world.tally);
+  played += 1;
   const found = violations(world);
   if (found.length === 0) continue;
   broken += 1;
@@ -40,6 +42,7 @@ for (let seed = firstSeed; seed < firstSeed + schedules; seed += 1) {
 }
 const seconds = (performance.now() - startedAt) / 1_000;
 process.stdout.write(
-  `${schedules} schedules from seed ${firstSeed} in ${seconds.toFixed(1)} s, ${broken} with violations\n${tally.summary().replaceAll(', ', '\n')}\n`,
+  `${played} schedules from seed ${firstSeed} in ${seconds.toFixed(1)} s, ${broken} with violations\n${tally.summary().replaceAll(', ', '\n')}\n`,
 );
+process.stdout.write(`${played - broken} passed, ${broken} failed\n`);
 process.exitCode = broken > 0 ? 1 : 0;

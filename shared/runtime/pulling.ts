@@ -1,0 +1,94 @@
+/** Pull loops of an agent: its capabilities, each with its share of the slots, and the mesh's submissions and cancels, which every agent takes. */
+import { natsPull } from '../adapters/nats-pull.ts';
+import { ensureCapability, ensureStreams } from '../adapters/streams.ts';
+import type { Delivery, Pull } from '../ports.ts';
+import type { Subjects } from '../protocol/subjects.ts';
+import type { Connection } from './broker.ts';
+import type { Engine } from './engine/engine.ts';
+import type { Metrics } from './metrics.ts';
+import type { EndpointStats } from './service-info.ts';
+
+/** Submissions that one agent accepts at once. */
+const INTAKE_AT_ONCE = 64;
+const CANCELS_AT_ONCE = 8;
+
+export interface Pulling {
+  stats(capability: string): EndpointStats;
+  stop(): Promise<void>;
+  /** Resolves when nothing that was pulled is being worked on. */
+  idle(): Promise<void>;
+}
+
+export async function startPulling(
+  nc: Connection,
+  subjects: Subjects,
+  replicas: number,
+  engine: Engine,
+  capabilities: readonly string[],
+  slots: number,
+  metrics: Metrics,
+): Promise<Pulling> {
+  const working = new Set<Promise<void>>();
+  const pulls: Pull[] = [];
+  const counts = new Map<string, { requests: number; errors: number; processingMs: number }>();
+
+  function pull(
+    stream: string,
+    consumer: string,
+    credit: number,
+    recreate: () => Promise<void>,
+    handle: (delivery: Delivery) => Promise<void>,
+  ): void {
+    const queue: Pull = natsPull(nc, {
+      stream,
+      consumer,
+      recreate,
+      lowWater: Math.floor(credit / 2),
+      onDelivery(delivery) {
+        const work = handle(delivery).finally(() => {
+          working.delete(work);
+          queue.request(1);
+        });
+        working.add(work);
+      },
+    });
+    pulls.push(queue);
+    queue.request(credit);
+  }
+
+  const streams = (): Promise<void> => ensureStreams(nc, subjects, { replicas });
+  // Each capability has its share of the slots, so that what is pulled never exceeds what can be worked on.
+  const share = Math.floor(slots / Math.max(1, capabilities.length));
+  await Promise.all(
+    capabilities.map(async (capability) => {
+      await ensureCapability(nc, subjects, capability);
+      const count = { requests: 0, errors: 0, processingMs: 0 };
+      counts.set(capability, count);
+      pull(
+        subjects.dagStream,
+        subjects.capabilityConsumer(capability),
+        share,
+        () => ensureCapability(nc, subjects, capability),
+        async (delivery) => {
+          const startedAt = performance.now();
+          metrics.tasksInProgress.inc({ capability });
+          await engine.item(delivery, capability);
+          metrics.tasksInProgress.dec({ capability });
+          count.requests += 1;
+          count.processingMs += performance.now() - startedAt;
+        },
+      );
+    }),
+  );
+  pull(subjects.goalsStream, subjects.intakeConsumer, INTAKE_AT_ONCE, streams, (delivery) =>
+    engine.submission(delivery),
+  );
+  pull(subjects.goalsStream, subjects.cancelConsumer, CANCELS_AT_ONCE, streams, (delivery) => engine.cancel(delivery));
+  return {
+    stats: (capability) => counts.get(capability) ?? { requests: 0, errors: 0, processingMs: 0 },
+    stop: async () => void (await Promise.all(pulls.map((queue) => queue.stop()))),
+    async idle() {
+      while (working.size > 0) await Promise.all(working);
+    },
+  };
+}
