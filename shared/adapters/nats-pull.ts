@@ -5,6 +5,7 @@
  */
 import { createInbox, type Msg, nanos, type NatsConnection } from '@nats-io/transport-node';
 import type { Delivery, Pull } from '../ports.ts';
+import { type Outbox, outboxOf } from './outbox.ts';
 import { inboxPrefixOf } from './requests.ts';
 
 export interface PullOptions {
@@ -25,6 +26,7 @@ const WORKING = '+WPI';
 export function natsPull(nc: NatsConnection, options: PullOptions): Pull {
   const inbox = createInbox(inboxPrefixOf(nc));
   const next = `$JS.API.CONSUMER.MSG.NEXT.${options.stream}.${options.consumer}`;
+  const outbox = outboxOf(nc);
   const lowWater = options.lowWater ?? 1;
   /** Credit that the broker knows of, and credit that waits to be sent. */
   let outstanding = 0;
@@ -42,7 +44,7 @@ export function natsPull(nc: NatsConnection, options: PullOptions): Pull {
       else {
         outstanding = Math.max(0, outstanding - 1);
         if (saved > 0) schedule();
-        options.onDelivery(delivery(message));
+        options.onDelivery(delivery(message, outbox));
       }
     },
   });
@@ -55,7 +57,11 @@ export function natsPull(nc: NatsConnection, options: PullOptions): Pull {
     outstanding += batch;
     requests += 1;
     lastRequest = Date.now();
-    nc.publish(next, JSON.stringify({ batch, expires: nanos(EXPIRES_MS) }), { reply: `${inbox}.${requests}` });
+    outbox({
+      subject: next,
+      data: JSON.stringify({ batch, expires: nanos(EXPIRES_MS) }),
+      reply: `${inbox}.${requests}`,
+    });
   }
 
   /** Slots that free in the same turn share one request. */
@@ -126,7 +132,9 @@ function isStatus(message: Msg): boolean {
 }
 
 /** `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>...`, or the same with domain and account before the stream. */
-function delivery(message: Msg): Delivery {
+function delivery(message: Msg, outbox: Outbox): Delivery {
+  const subject = message.reply ?? '';
+  const answer = (data: string): void => outbox({ subject, data });
   const tokens = (message.reply ?? '').split('.');
   const at = tokens.length === 9 ? 4 : 6;
   return {
@@ -135,9 +143,8 @@ function delivery(message: Msg): Delivery {
     deliveries: Number(tokens[at]),
     sequence: Number(tokens[at + 1]),
     storedAt: Number(tokens[at + 3]) / 1e6,
-    ack: () => void message.respond(ACK),
-    retry: (delayMs) =>
-      void message.respond(delayMs > 0 ? `-NAK ${JSON.stringify({ delay: nanos(delayMs) })}` : '-NAK'),
-    extend: () => void message.respond(WORKING),
+    ack: () => answer(ACK),
+    retry: (delayMs) => answer(delayMs > 0 ? `-NAK ${JSON.stringify({ delay: nanos(delayMs) })}` : '-NAK'),
+    extend: () => answer(WORKING),
   };
 }

@@ -2,6 +2,7 @@
 import { headers, type MsgHdrs, type NatsConnection, nuid } from '@nats-io/transport-node';
 import type { Write } from '../ports.ts';
 import { parseTrusted } from '../protocol/codec.ts';
+import { outboxOf } from './outbox.ts';
 import { requestsOf } from './requests.ts';
 
 /** The answer to a publish, reduced to what a caller can do about it. */
@@ -69,7 +70,7 @@ export function publishBatch(nc: NatsConnection, writes: readonly Write[]): Prom
       h.set('Nats-Batch-Commit', '1');
       return request(nc, write, h);
     }
-    nc.publish(write.subject, write.data, { headers: h });
+    outboxOf(nc)({ subject: write.subject, data: write.data, headers: h });
   }
   return Promise.resolve({ kind: 'refused', detail: 'an empty batch' });
 }

@@ -3,6 +3,7 @@
  * races two promises and captures an Error with its stack for every answer, also good ones (3.4.0: `RequestOne.cancel`); that was a quarter of a
  * busy agent's processor time.
  */
+import { outboxOf } from './outbox.ts';
 import { createInbox, type Msg, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node';
 
 /** Nobody answered: no responder, no answer in time, or the connection is gone. Says nothing about whether the request was carried out. */
@@ -34,6 +35,7 @@ export function requestsOf(nc: NatsConnection): Request {
 
 function make(nc: NatsConnection): Request {
   const inbox = createInbox(inboxPrefixOf(nc));
+  const outbox = outboxOf(nc);
   const waiting = new Map<string, Waiting>();
   let requests = 0;
   let checking: NodeJS.Timeout | undefined;
@@ -69,12 +71,16 @@ function make(nc: NatsConnection): Request {
       const token = requests.toString(36);
       waiting.set(token, { resolve, reject, subject, due: performance.now() + TIMEOUT_MS });
       checking ??= setInterval(check, CHECK_MS).unref();
-      try {
-        nc.publish(subject, data, { reply: `${inbox}.${token}`, ...(headers === undefined ? {} : { headers }) });
-      } catch (error) {
-        waiting.delete(token);
-        reject(new NoAnswer(error instanceof Error ? error.message : String(error)));
-      }
+      outbox({
+        subject,
+        data,
+        reply: `${inbox}.${token}`,
+        ...(headers === undefined ? {} : { headers }),
+        failed(error) {
+          waiting.delete(token);
+          reject(new NoAnswer(error instanceof Error ? error.message : String(error)));
+        },
+      });
     });
 }
 
