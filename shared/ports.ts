@@ -97,6 +97,8 @@ export interface Write {
   readonly expect?: number;
   /** Drops a repetition of the same item within the stream's duplicate window. */
   readonly dedupe?: string;
+  /** The stream drops it after so long, e.g. `10s`. */
+  readonly ttl?: string;
 }
 
 export type CommitOutcome =

@@ -19,6 +19,8 @@ export interface DagOptions {
   readonly plainInFlightMax?: number;
   /** Writes of one batch; the server takes at most 1000. */
   readonly batchMax?: number;
+  /** Measure the broker's flush at every connect; for processes that stay. */
+  readonly measureFlush?: boolean;
   /** How long a write of unknown outcome is repeated before the caller hears of it, ms. */
   readonly patienceMs?: number;
 }
@@ -37,8 +39,6 @@ interface Pending {
 const BATCH_MAX = 500;
 const PATIENCE_MS = 300_000;
 const RETRY_MS = 250;
-const ROUND_TRIP_EVERY_MS = 2_000;
-const ROUND_TRIPS = 3;
 /** More keys than this are read by one ordered scan. */
 const READ_WINDOW = 256;
 const NOT_FOUND = 10037;
@@ -50,7 +50,14 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
   const queue: Pending[] = [];
   let plainInFlight = 0;
   let batchInFlight = false;
-  let measuredAt = Number.NEGATIVE_INFINITY;
+
+  if (options.measureFlush === true) {
+    const measure = (): void => void flushOf(nc, subjects).then(pace.flushTakes, () => undefined);
+    measure();
+    void (async () => {
+      for await (const status of nc.status()) if (status.type === 'reconnect') measure();
+    })();
+  }
 
   async function settle(
     write: Write,
@@ -72,27 +79,10 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
     }
   }
 
-  /** A few times in a row: the first is slow. A connection that is down answers none of them. */
-  function measure(nowMs: number): void {
-    measuredAt = nowMs;
-    void (async () => {
-      for (let round = 0; round < ROUND_TRIPS; round += 1) {
-        // The client's own rtt() counts whole milliseconds.
-        const startedAt = performance.now();
-        await nc.flush();
-        const now = performance.now();
-        pace.roundTrip(now, now - startedAt);
-      }
-    })().catch(() => undefined);
-  }
-
   async function send(write: Write): Promise<PublishAnswer> {
-    const sentAt = performance.now();
-    if (sentAt - measuredAt > ROUND_TRIP_EVERY_MS) measure(sentAt);
     pace.plainSent();
     const answer = await publishOne(nc, write);
-    const answeredAt = performance.now();
-    pace.plainAnswered(answeredAt, answeredAt - sentAt);
+    pace.plainAnswered(performance.now());
     return answer;
   }
 
@@ -275,3 +265,23 @@ async function scan(nc: NatsConnection, subjects: Subjects, pattern: string): Pr
     void jsm.consumers.delete(subjects.dagStream, info.name).catch(() => undefined);
   }
 }
+
+const PROBES = 40;
+
+/** What a stored message takes longer than the bare way, ms: the least of a few, one after the other. The probes expire by themselves. */
+async function flushOf(nc: NatsConnection, subjects: Subjects): Promise<number> {
+  let bareMs = Number.POSITIVE_INFINITY;
+  let storedMs = Number.POSITIVE_INFINITY;
+  for (let probe = 0; probe < PROBES; probe += 1) {
+    const startedAt = performance.now();
+    await nc.flush();
+    const between = performance.now();
+    const answer = await publishOne(nc, { subject: subjects.probe, data: new Uint8Array(), ttl: PROBE_TTL });
+    if (answer.kind !== 'stored') throw new Error('the probe was not stored');
+    bareMs = Math.min(bareMs, between - startedAt);
+    storedMs = Math.min(storedMs, performance.now() - between);
+  }
+  return Math.max(0, storedMs - bareMs);
+}
+
+const PROBE_TTL = '10s';

@@ -29,6 +29,7 @@ function guardHeaders(write: Write): MsgHdrs {
   const h = headers();
   if (write.expect !== undefined) h.set('Nats-Expected-Last-Subject-Sequence', String(write.expect));
   if (write.dedupe !== undefined) h.set('Nats-Msg-Id', write.dedupe);
+  if (write.ttl !== undefined) h.set('Nats-TTL', write.ttl);
   return h;
 }
 

@@ -47,6 +47,8 @@ export function subjectsOf(mesh: string) {
     dagSubject: (key: string) => `$KV.${dagBucket}.${key}`,
     readySubject: (capability: string, goalId: string, taskId: string) =>
       `${m}.ready.${token(capability)}.${token(goalId)}.${token(taskId)}`,
+    /** No capability's: agents measure here what a stored message takes. */
+    probe: `${m}.ready.$probe.-.-`,
     readyOfCapability: (capability: string) => `${m}.ready.${token(capability)}.>`,
     capabilityConsumer: (capability: string) => `cap-${token(capability)}`,
 

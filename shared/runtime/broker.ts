@@ -67,7 +67,7 @@ export function depsOn(
   events: EngineEvents,
 ): Deps {
   return {
-    store: natsDagStore(nc, subjects),
+    store: natsDagStore(nc, subjects, { measureFlush: true }),
     bus: natsBus(nc),
     blobs: natsBlobs(nc, subjects),
     dead: natsDeadLetters(nc, subjects),

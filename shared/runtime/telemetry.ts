@@ -16,11 +16,13 @@ function seconds(goal: GoalRecord): number {
 
 export function engineEvents(log: Logger, metrics: Metrics, agentId: string): EngineEvents {
   const capabilityLabel = bounded(LABELS_MAX);
+  // Lines that nobody reads must not cost an object each.
+  const debugging = log.isLevelEnabled('debug');
   return {
     goalAccepted(goal) {
       metrics.goals.inc({ pattern: goal.pattern, status: goal.status });
       const { goalId, correlationId, pattern } = goal;
-      log.info({ event: 'goal.accepted', goalId, correlationId, pattern, tasks: goal.tasks.total }, 'goal accepted');
+      log.debug({ event: 'goal.accepted', goalId, correlationId, pattern, tasks: goal.tasks.total }, 'goal accepted');
     },
     goalRejected(goal) {
       log.warn({ event: 'goal.rejected', ...goal }, 'submission rejected');
@@ -48,11 +50,13 @@ export function engineEvents(log: Logger, metrics: Metrics, agentId: string): En
     },
     transition(name, outcome, ids) {
       metrics.transitions.inc({ transition: name, outcome });
+      if (!debugging) return;
       log.debug({ event: 'transition', transition: name, outcome, ...ids }, 'transition');
     },
     taskStarted(task, queuedMs) {
       const capability = capabilityLabel(task.capability);
       metrics.taskQueue.observe({ capability }, queuedMs / 1_000);
+      if (!debugging) return;
       const { goalId, taskId, correlationId } = task;
       log.debug(
         { event: 'task.started', goalId, taskId, correlationId, capability: task.capability, queuedMs },
@@ -63,6 +67,7 @@ export function engineEvents(log: Logger, metrics: Metrics, agentId: string): En
       const labels = { capability: capabilityLabel(task.capability), status: task.status };
       metrics.tasks.inc(labels);
       metrics.taskDuration.observe(labels, durationMs / 1_000);
+      if (!debugging) return;
       const { goalId, taskId, correlationId, status, attempt, cost } = task;
       const error = 'error' in task ? { error: task.error } : {};
       log.debug(

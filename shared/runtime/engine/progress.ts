@@ -1,7 +1,8 @@
 /** Counts and spending in the record of a running goal, at most a second behind; goals that end sooner never pay for it. */
+import { isTerminalGoal } from '../../protocol/goal.ts';
 import type { Deps } from './deps.ts';
 import type { Ledgers } from './ledgers.ts';
-import { moveGoal } from './records.ts';
+import { moveGoal, readGoal } from './records.ts';
 
 interface Delta {
   completed: number;
@@ -23,9 +24,12 @@ export function progressOf(deps: Deps, ledgers: Ledgers): Progress {
   const deltas = new Map<string, Delta>();
 
   async function flush(goalId: string, delta: Delta): Promise<void> {
+    // Most goals that somebody else ended are seen to be over here, by one read.
+    const goal = await readGoal(deps, goalId);
+    if (goal === undefined || isTerminalGoal(goal.record)) return;
     const spending = await ledgers.spending(goalId, false);
     const { completed, failed, cancelled } = delta;
-    await moveGoal(deps, goalId, () => ({ type: 'progress', completed, failed, cancelled, spending }));
+    await moveGoal(deps, goalId, () => ({ type: 'progress', completed, failed, cancelled, spending }), goal);
   }
 
   return {
