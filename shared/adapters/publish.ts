@@ -42,7 +42,7 @@ function interpret(data: Uint8Array): PublishAnswer {
   return UNKNOWN_CODES.has(code) ? { kind: 'unknown', detail } : { kind: 'refused', detail };
 }
 
-async function request(nc: NatsConnection, write: Write, hdrs: MsgHdrs): Promise<PublishAnswer> {
+async function request(nc: NatsConnection, write: Write, hdrs: MsgHdrs | undefined): Promise<PublishAnswer> {
   try {
     return interpret((await requestsOf(nc)(write.subject, write.data, hdrs)).data);
   } catch (error) {
@@ -51,7 +51,9 @@ async function request(nc: NatsConnection, write: Write, hdrs: MsgHdrs): Promise
 }
 
 export function publishOne(nc: NatsConnection, write: Write): Promise<PublishAnswer> {
-  return request(nc, write, guardHeaders(write));
+  // A work item needs no headers, and without them no parsing of any.
+  const plain = write.expect === undefined && write.dedupe === undefined && write.ttl === undefined;
+  return request(nc, write, plain ? undefined : guardHeaders(write));
 }
 
 /**
