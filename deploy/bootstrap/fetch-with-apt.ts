@@ -1,5 +1,5 @@
 /**
- * nats-server from the Debian archive, on any machine with apt, without installing anything and without root. Everything that
+ * nats-server from the Debian archive, on a Debian machine, without installing anything and without root. Everything that
  * apt keeps (sources, lists, cache, status) goes to a folder of ours; apt itself verifies the archive's signature against
  * Debian's keyring and the package against the archive's checksums.
  */
@@ -10,7 +10,6 @@ import { run } from './command.ts';
 
 /** The first suite that carries a server new enough. It keeps its name when it becomes stable. */
 const suite = 'forky';
-const defaultUri = 'http://archive.example/debian';
 const keyrings = ['debian-archive-keyring.gpg', 'debian-archive-keyring.pgp'];
 
 /**
@@ -20,14 +19,7 @@ const keyrings = ['debian-archive-keyring.gpg', 'debian-archive-keyring.pgp'];
  * @throws Error with the first reason why not, in one line.
  */
 export function fetchWithApt(work: string, machineRoot = '/'): string {
-  const archive = debianArchive(work, machineRoot);
-  try {
-    return fetchFrom(archive, work);
-  } catch (error) {
-    // A mirror of one's own may carry stable releases only.
-    if (archive.uri === defaultUri) throw error;
-    return fetchFrom({ ...archive, uri: defaultUri }, work);
-  }
+  return fetchFrom(debianArchive(machineRoot), work);
 }
 
 function fetchFrom(archive: Archive, work: string): string {
@@ -37,20 +29,15 @@ function fetchFrom(archive: Archive, work: string): string {
   return unpack(work, /^nats-server_.*\.deb$/, ['usr', 'sbin', 'nats-server']);
 }
 
-function debianArchive(work: string, machineRoot: string): Archive {
+/** The mirror that the machine itself uses; its host is the machine's business and stands nowhere in this project. */
+function debianArchive(machineRoot: string): Archive {
   const release = readFileSync(join(machineRoot, 'etc', 'os-release'), 'utf8');
   const value = (name: string): string => new RegExp(`^${name}="?([^"\n]*)`, 'm').exec(release)?.[1] ?? '';
   const own = value('ID') === 'debian' ? ownArchive(machineSources(machineRoot), value('VERSION_CODENAME')) : undefined;
-  const uri = own?.uri ?? defaultUri;
-  if (own?.signedBy !== undefined) return { uri, signedBy: own.signedBy };
+  if (own === undefined) throw new Error('apt has no source of Debian main on this machine');
   const installed = keyrings.map((name) => join(machineRoot, 'usr', 'share', 'keyrings', name)).find(existsSync);
-  return { uri, signedBy: installed ?? downloadedKeyring(work) };
-}
-
-/** Ubuntu's archive lags behind the minimum version, but it carries, under its own signature, the keys of Debian's. */
-function downloadedKeyring(work: string): string {
-  run('apt-get', ['download', 'debian-archive-keyring', '-q'], { timeoutMs: 60_000, cwd: work });
-  return unpack(work, /^debian-archive-keyring_.*\.deb$/, ['usr', 'share', 'keyrings', 'debian-archive-keyring.gpg']);
+  const signedBy = own.signedBy ?? installed;
+  return { uri: own.uri, ...(signedBy === undefined ? {} : { signedBy }) };
 }
 
 function machineSources(machineRoot: string): AptSource[] {
