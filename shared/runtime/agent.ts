@@ -169,6 +169,7 @@ async function live(
   const taken = await Promise.race([lost.taken, aborted(stopping)]);
   lost.stop();
   unready.add('stopping');
+  engine.drain();
   log.info({ event: 'agent.draining', running: engine.running() }, 'draining');
   if (taken === undefined) await seat.leave().catch(() => undefined);
   closeInfo();

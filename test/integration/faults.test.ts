@@ -66,6 +66,37 @@ describe.concurrent('faults', { timeout: 120_000 }, () => {
     await expectSound(mesh, ['g']);
   });
 
+  test('an agent that is killed with the second task of a chain leaves it to another, within its lease', async (hooks) => {
+    const mesh = await meshOfTest('chain', hooks);
+    const { foreign } = mesh;
+    const agents = { one: await mesh.agent('one'), two: await mesh.agent('two') };
+    await foreign.submit({
+      goalId: 'g',
+      description: 'chain',
+      tasks: [
+        echo('first'),
+        echo('slow', { dependencies: ['first'], input: { delayMs: 1_500 } }),
+        echo('last', { dependencies: ['slow'] }),
+      ],
+    });
+    const held = await waitUntil('the second task is in progress', async () => {
+      const task = await foreign.task('g', 'slow');
+      return task?.status === 'in_progress' ? task : undefined;
+    });
+    // It went on with the second task on the item of the first.
+    expect(await foreign.task('g', 'first')).toMatchObject({ status: 'completed', agentId: held.agentId });
+    const [holder, other] = held.agentId === 'one' ? ([agents.one, 'two'] as const) : ([agents.two, 'one'] as const);
+    await holder.signal('SIGKILL');
+    await waitUntil(
+      'another agent holds the task',
+      async () => (await foreign.task('g', 'slow'))?.agentId === other,
+      TAKEOVER_MS_MAX,
+    );
+    expect(await foreign.ended('g')).toMatchObject({ status: 'completed', tasks: { total: 3, completed: 3 } });
+    expect(await revisionsOf(mesh, 'g', 'slow', 'completed')).toMatchObject([{ agentId: other, attempt: 2 }]);
+    await expectSound(mesh, ['g']);
+  });
+
   test('an agent that froze past its lease cannot commit what it finishes when it thaws', async (hooks) => {
     const mesh = await meshOfTest('frozen', hooks);
     const { foreign } = mesh;

@@ -1,18 +1,19 @@
 /** One attempt at a task: run the handler within its limits, put the result before its voters if the task says so, commit, pass on, acknowledge. */
 import type { ErrorInfo } from '../../protocol/goal.ts';
-import { isTerminalTask, NO_COST, type TaskCost, type TaskRecord } from '../../protocol/task.ts';
+import { type EndedTask, isTerminalTask, NO_COST, type TaskCost, type TaskRecord } from '../../protocol/task.ts';
 import { addCost } from '../../core/task-machine.ts';
 import type { Delivery } from '../../ports.ts';
 import type { Json } from '../../protocol/ids.ts';
 import { HandlerError } from '../context.ts';
 import type { Claim } from './claim.ts';
 import type { Deps } from './deps.ts';
-import type { Ahead, Propagation } from './propagate.ts';
+import type { Ahead, Propagation, Together } from './propagate.ts';
 import { GOAL_ENDED } from './propagate.ts';
 import type { Closing } from './closing.ts';
 import type { Memory } from './memory.ts';
 import type { Reviewed } from './review.ts';
 import type { readyMarks } from './items.ts';
+import type { Versioned } from './records.ts';
 import { BlobUnusable, inlineOrBlob, resolved } from './values.ts';
 
 /** Why work was thrown away without a record of its own. */
@@ -30,16 +31,30 @@ export type RunHandler = (call: {
   readonly onCost: (cost: TaskCost) => void;
 }) => Promise<unknown>;
 
+/** The next task of a chain, whose only dependency just completed here. */
+export interface Next {
+  readonly task: Versioned<TaskRecord>;
+  readonly dependencies: ReadonlyMap<string, Json>;
+}
+
 export interface Attempt {
   readonly goalId: string;
-  readonly done: Promise<void>;
+  /** With a next task the item is not acknowledged: it is that task's lease from now on. */
+  readonly done: Promise<Next | undefined>;
   tick(): void;
   recheck(): void;
   abandon(): void;
 }
 
 export interface Attempts {
-  start(delivery: Delivery, claim: Claim, dependencies: ReadonlyMap<string, Json>, claimFirst: boolean): Attempt;
+  /** `goesOn`: the agent may go on with the task that waits for this one. */
+  start(
+    delivery: Delivery,
+    claim: Claim,
+    dependencies: ReadonlyMap<string, Json>,
+    claimFirst: boolean,
+    goesOn: () => boolean,
+  ): Attempt;
 }
 
 interface Parts {
@@ -79,6 +94,7 @@ export function attemptsOf(parts: Parts): Attempts {
     claim: Claim,
     dependencies: ReadonlyMap<string, Json>,
     claimFirst: boolean,
+    goesOn: () => boolean,
   ): Attempt {
     const abort = new AbortController();
     const task = claim.current();
@@ -93,7 +109,7 @@ export function attemptsOf(parts: Parts): Attempts {
       for (const cancel of cancelTimers) cancel();
     };
 
-    async function run(): Promise<void> {
+    async function run(): Promise<Next | undefined> {
       if (claimFirst || task.vote !== undefined) await claim.ensure();
       else after(CLAIM_AFTER_MS, () => void claim.ensure().catch(() => abort.abort(GONE)));
       const left = Date.parse(task.deadline) - deps.clock.now();
@@ -184,15 +200,16 @@ export function attemptsOf(parts: Parts): Attempts {
       return false;
     }
 
-    async function complete(result: Json, ahead: Ahead): Promise<void> {
+    async function complete(result: Json, ahead: Ahead): Promise<Next | undefined> {
       stopTimers();
       committing = true;
       const at = deps.clock.now();
-      let released: ReturnType<Propagation['together']>['released'] = [];
+      let released: Together['released'] = [];
+      let next: Together['next'];
       const written = await claim.write({ type: 'complete', by: claim.by, result, cost, at }, (completed) => {
         if (completed.status !== 'completed') return [];
-        const together = propagation.together(completed, ahead);
-        released = together.released;
+        const together = propagation.together(completed, ahead, goesOn());
+        ({ released, next } = together);
         return together.writes;
       });
       const done = new Set<string>();
@@ -212,24 +229,30 @@ export function attemptsOf(parts: Parts): Attempts {
           parts.closing.announce(each);
         }
       }
-      if (isTerminalTask(written.task)) await end(written.task, done, ahead);
+      const ended = written.task;
+      if (!isTerminalTask(ended)) return undefined;
+      if (next === undefined || ended.status !== 'completed') return end(ended, done, ahead);
+      done.add(next.record.taskId);
+      await pass(ended, done, ahead);
+      propagation.goOn(ended, next.record);
+      return { task: next, dependencies: new Map([[ended.taskId, ended.result]]) };
     }
 
     /** Terminal in the record; now the rest of the goal, then the acknowledgement. */
-    async function end(
-      ended: Extract<TaskRecord, { status: 'completed' | 'failed' | 'cancelled' }>,
-      done: ReadonlySet<string>,
-      ahead?: Ahead,
-    ): Promise<void> {
+    async function end(ended: EndedTask, done: ReadonlySet<string>, ahead?: Ahead): Promise<undefined> {
+      await pass(ended, done, ahead);
+      delivery.ack();
+    }
+
+    async function pass(ended: EndedTask, done: ReadonlySet<string>, ahead?: Ahead): Promise<void> {
       committing = true;
       deps.events.taskEnded(ended, deps.clock.now() - claim.by.startedAt);
       parts.onProgress(ended.goalId, ended.status);
       if (ended.status === 'completed' && !done.has(GOAL_ENDED)) memory.remember(ended);
       await propagation.afterEnd(ended, done, ahead);
-      delivery.ack();
     }
 
-    async function fail(error: HandlerError): Promise<void> {
+    async function fail(error: HandlerError): Promise<undefined> {
       committing = true;
       const reason: ErrorInfo = { code: error.code, message: error.message.slice(0, 4_000) };
       const { task: next } = await claim.write({
@@ -244,11 +267,12 @@ export function attemptsOf(parts: Parts): Attempts {
       const delayMs = backoff(next.attempt, error.retryAfterMs);
       deps.events.attemptFailed(next, reason.code, reason.message, delayMs);
       delivery.retry(delayMs);
+      return undefined;
     }
 
-    async function settle(): Promise<void> {
+    async function settle(): Promise<Next | undefined> {
       try {
-        await run();
+        return await run();
       } catch (error) {
         if (error instanceof Ended) return await end(error.task, new Set());
         if (error instanceof HandlerError) return await fail(error);
@@ -293,8 +317,8 @@ export function attemptsOf(parts: Parts): Attempts {
 }
 
 class Ended extends Error {
-  readonly task: Extract<TaskRecord, { status: 'completed' | 'failed' | 'cancelled' }>;
-  constructor(task: Ended['task']) {
+  readonly task: EndedTask;
+  constructor(task: EndedTask) {
     super('ended');
     this.task = task;
   }

@@ -41,6 +41,8 @@ export interface Engine {
   tick(): Promise<void>;
   running(): number;
   receipts(): number;
+  /** Goes on with no further task of a chain. */
+  drain(): void;
   abandon(): void;
   readonly ledgers: Ledgers;
 }
@@ -92,6 +94,7 @@ export function engineOf(deps: Deps, options: EngineOptions): Engine {
     },
     running: () => worker.running(),
     receipts: () => intake.held(),
+    drain: () => worker.drain(),
     abandon: () => worker.abandon(),
   };
 }

@@ -26,6 +26,11 @@ function isFree(cost: TaskCost): boolean {
   return cost.usd === 0 && cost.messages === 0 && cost.inputTokens === 0 && cost.outputTokens === 0;
 }
 
+/** A link of a chain that one agent may work on task by task: it waits for `task` alone, nothing else does, and it is the same kind of work. */
+function follows(task: EndedTask, next: TaskRecord): boolean {
+  return task.dependents.length === 1 && next.dependencies.length === 1 && next.capability === task.capability;
+}
+
 /** Read ahead while the task runs, so that its end needs no further read. */
 export interface Ahead {
   readonly dependents: ReadonlyMap<string, Versioned<TaskRecord>>;
@@ -39,11 +44,18 @@ export interface Together {
   readonly writes: readonly Write[];
   /** The dependent that each write releases, or the goal that it ends. */
   readonly released: readonly (Versioned<TaskRecord> | GoalRecord)[];
+  /** The dependent that needs no item, because the same agent goes on with it on the item that it has. */
+  readonly next: Versioned<TaskRecord> | undefined;
 }
 
 export interface Propagation {
   readAhead(task: TaskRecord): Promise<Ahead>;
-  together(task: CompletedTask, ahead: Ahead): Together;
+  /** `goesOn`: the agent may go on with a dependent itself. */
+  together(task: CompletedTask, ahead: Ahead, goesOn: boolean): Together;
+  /** The dependent that whoever completed `task` may have gone on with, as it stands. */
+  nextOf(task: EndedTask): Promise<Versioned<TaskRecord> | undefined>;
+  /** Nothing was spent before `next` if nothing was before `task`; to be called once `task` is completed. */
+  goOn(task: CompletedTask, next: TaskRecord): void;
   /** `done`: dependents (and `goal` for the goal itself) that the completion's own transition already took care of. */
   afterEnd(task: EndedTask, done: ReadonlySet<string>, ahead?: Ahead): Promise<void>;
 }
@@ -263,8 +275,19 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
       learn(found);
       return { dependents: found, goal, ledger };
     },
-    together(task, ahead) {
+    async nextOf(task) {
+      const [taskId] = task.dependents;
+      if (task.status !== 'completed' || taskId === undefined || task.dependents.length > 1) return undefined;
+      const next = await readTask(deps, task.goalId, taskId);
+      return next !== undefined && follows(task, next.record) ? next : undefined;
+    },
+    goOn(task, next) {
+      const { free } = memory.of(task.goalId);
+      if (free.has(task.taskId) && task.attempt === 1 && isFree(task.cost)) free.add(next.taskId);
+    },
+    together(task, ahead, goesOn) {
       const writes: Write[] = [];
+      let next: Versioned<TaskRecord> | undefined;
       const released: (Versioned<TaskRecord> | GoalRecord)[] = [];
       const small = JSON.stringify(task.result).length <= HINT_RESULT_BYTES_MAX;
       const known = memory.of(task.goalId);
@@ -272,6 +295,10 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
       for (const dependent of ahead.dependents.values()) {
         // I2: in the same transition only what waits for this task alone.
         if (dependent.record.status !== 'pending' || !mayStart(dependent.record.dependencies, isThis)) continue;
+        if (goesOn && follows(task, dependent.record)) {
+          next = dependent;
+          continue;
+        }
         // Not remembered as completed before it is: this very write may fail, and others decide by what this process remembers (I2).
         const unspent = known.free.has(task.taskId) && task.attempt === 1 && isFree(task.cost);
         const whole = nearOf(known, dependent.record, unspent);
@@ -306,7 +333,7 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
           released.push(step.goal);
         }
       }
-      return { writes, released };
+      return { writes, released, next };
     },
     async afterEnd(task, done, ahead) {
       if (task.status === 'completed') await onCompleted(task, done, ahead);

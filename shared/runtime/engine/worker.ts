@@ -15,7 +15,7 @@ import { HINT_AGE_MAX_MS } from './items.ts';
 import type { Memory } from './memory.ts';
 import type { Propagation } from './propagate.ts';
 import { readTask, readTasks, scanTasks, type Versioned } from './records.ts';
-import { type Attempt, type Attempts, Dropped } from './attempt.ts';
+import { type Attempt, type Attempts, Dropped, type Next } from './attempt.ts';
 
 export interface Worker {
   /** Ends when the item is acknowledged, given back, or left to its lease. Never throws. */
@@ -25,6 +25,8 @@ export interface Worker {
   recheck(goalId: string): void;
   /** Extends leases and drops work that is not ours any more; call every third of a lease. */
   tick(): void;
+  /** From now on every task ends with itself: no going on with the next one of its chain. */
+  drain(): void;
   /** Gives every running task back. */
   abandon(): void;
 }
@@ -45,10 +47,13 @@ const PASS_ON_AGAIN_MS = 1_000;
 const SCAN_FROM = 200;
 const RECHECK_MS = 200;
 const RECHECKS = 5;
+/** Tasks of a chain that one item carries after its own: what a redelivery has to look through. */
+const GO_ON_MAX = 16;
 
 export function workerOf({ deps, memory, propagation, closing, attempts }: Parts): Worker {
   const running = new Set<Attempt>();
   const here = new Set<string>();
+  let draining = false;
 
   function readItem(delivery: Delivery): ReadyItem | undefined {
     try {
@@ -126,8 +131,28 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
   async function passOn(task: EndedTask, delivery: Delivery): Promise<void> {
     // Whoever ended it may still be passing the news on, or fail to: acknowledged now, that would be the end of it.
     if (delivery.deliveries === 1 && task.status !== 'cancelled') return delivery.retry(PASS_ON_AGAIN_MS);
-    await propagation.afterEnd(task, new Set());
+    let ended = task;
+    for (let links = 0; links <= GO_ON_MAX; links += 1) {
+      const next = await propagation.nextOf(ended);
+      const waits = next === undefined || next.record.status === 'pending';
+      await propagation.afterEnd(ended, new Set(waits ? [] : [next.record.taskId]));
+      if (waits) break;
+      if (!isTerminalTask(next.record)) return takeUp(delivery, next);
+      ended = next.record;
+    }
     delivery.ack();
+  }
+
+  /** Whoever had this item went on with the next task of the chain on it, and did not end it. */
+  async function takeUp(delivery: Delivery, found: Versioned<TaskRecord>): Promise<void> {
+    const by: Claimant = { agentId: deps.agentId, startedAt: deps.clock.now(), item: delivery.sequence };
+    const task = found.record;
+    const lost = task.status === 'in_progress' && nextTask(task, { type: 'claim', by, redelivered: true }).ok;
+    const failedBefore = task.status === 'ready' && task.attempt > 0;
+    const dependencies = lost || failedBefore ? await dependenciesOf(task, undefined) : undefined;
+    // Otherwise it has an item of its own.
+    if (dependencies === undefined) return delivery.ack();
+    await attempt(delivery, found, by, true, dependencies);
   }
 
   async function work(delivery: Delivery, capability: string): Promise<void> {
@@ -169,16 +194,36 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
     redelivered: boolean,
     dependencies: ReadonlyMap<string, Json>,
   ): Promise<void> {
+    if (delivery.deliveries === 1) deps.events.taskStarted(found.record, Math.max(0, by.startedAt - delivery.storedAt));
+    let next = await attemptOne(delivery, found, by, redelivered, dependencies, true);
+    for (let links = 1; next !== undefined; links += 1) {
+      deps.events.taskStarted(next.task.record, 0);
+      const again: Claimant = { ...by, startedAt: deps.clock.now() };
+      next = await attemptOne(delivery, next.task, again, false, next.dependencies, links < GO_ON_MAX);
+    }
+  }
+
+  async function attemptOne(
+    delivery: Delivery,
+    found: Versioned<TaskRecord>,
+    by: Claimant,
+    redelivered: boolean,
+    dependencies: ReadonlyMap<string, Json>,
+    mayGoOn: boolean,
+  ): Promise<Next | undefined> {
     const key = `${found.record.goalId}.${found.record.taskId}`;
     // A second item of a task that this very process works on: its outcome is on its way.
-    if (here.has(key)) return delivery.retry(deps.leaseMs);
+    if (here.has(key)) {
+      delivery.retry(deps.leaseMs);
+      return undefined;
+    }
     here.add(key);
     const claim = claimOf(deps, found, by, redelivered);
-    const one = attempts.start(delivery, claim, dependencies, redelivered || found.record.status === 'in_progress');
+    const claimFirst = redelivered || found.record.status === 'in_progress';
+    const one = attempts.start(delivery, claim, dependencies, claimFirst, () => mayGoOn && !draining);
     running.add(one);
-    if (delivery.deliveries === 1) deps.events.taskStarted(found.record, Math.max(0, by.startedAt - delivery.storedAt));
     try {
-      await one.done;
+      return await one.done;
     } finally {
       running.delete(one);
       here.delete(key);
@@ -198,7 +243,11 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
     tick() {
       for (const one of running) one.tick();
     },
+    drain() {
+      draining = true;
+    },
     abandon() {
+      draining = true;
       for (const one of running) one.abandon();
     },
     async handle(delivery, capability) {
