@@ -2,14 +2,24 @@
  * A goal's ledger: what it may spend, what is reserved for calls under way, what was spent. Pure; the runtime writes each next ledger by
  * compare-and-set, so that the sum over all processes never exceeds a limit (I4).
  */
+import type { Ledger, Traffic } from '../protocol/ledger.ts';
 import { addUsd } from './cost.ts';
-import type { Ledger } from '../protocol/ledger.ts';
+import { addTraffic, trafficSum } from './traffic.ts';
 
 export type Limits = Ledger['limits'];
 export interface Holder {
   readonly agentId: string;
+  /** Of a voter: the round. */
   readonly taskId: string;
   readonly attempt: number;
+  readonly vote?: true;
+}
+
+/** The most that something may cost: a model call, or an exchange of messages, whose price is then on top of `usd`. */
+export interface Worst {
+  readonly usd: number;
+  readonly tokens: number;
+  readonly traffic?: Traffic;
 }
 
 export type Granted =
@@ -20,37 +30,50 @@ export function newLedger(limits: Limits): Ledger {
   return { limits, reserved: {}, spent: { usd: 0, tokens: 0, messages: 0, communicationUsd: 0 }, byAgent: {} };
 }
 
-function reservedSum(ledger: Ledger): { usd: number; tokens: number } {
-  return Object.values(ledger.reserved).reduce(
-    (sum, held) => ({ usd: addUsd([sum.usd, held.usd]), tokens: sum.tokens + held.tokens }),
-    { usd: 0, tokens: 0 },
-  );
+interface Amounts {
+  readonly usd: number;
+  readonly tokens: number;
+  readonly messages: number;
 }
 
-function exceeded(limit: 'usd' | 'tokens' | 'messages', cap: number, committed: number, wanted: number): Granted {
-  const message = `the goal's ${limit} budget is ${cap}; ${committed} is spent or reserved and this needs up to ${wanted} more; raise budget.${limit} or make the goal smaller`;
+/** Spent and reserved together. */
+function committed(ledger: Ledger): Amounts {
+  const { usd, communicationUsd, tokens, messages } = ledger.spent;
+  const held = Object.values(ledger.reserved);
+  return {
+    usd: addUsd([usd, communicationUsd, ...held.map((each) => each.usd)]),
+    tokens: held.reduce((sum, each) => sum + each.tokens, tokens),
+    messages: held.reduce((sum, each) => sum + trafficSum(each.traffic).messages, messages),
+  };
+}
+
+function exceeded(limit: 'usd' | 'tokens' | 'messages', cap: number, now: number, wanted: number): Granted {
+  const message = `the goal's ${limit} budget is ${cap}; ${now} is spent or reserved and this needs up to ${wanted} more; raise budget.${limit} or make the goal smaller`;
   return { ok: false, limit, message };
 }
 
-/** I4: grants the worst case of one call only if everything spent and reserved, with it, stays within every limit. */
-export function reserve(
-  ledger: Ledger,
-  id: string,
-  holder: Holder,
-  worst: { readonly usd: number; readonly tokens: number },
-): Granted {
+/** I4: the first limit that `worst` would exceed on top of everything spent and reserved. */
+function refusal(ledger: Ledger, worst: Amounts): Granted | undefined {
+  const now = committed(ledger);
+  const { usd, tokens, messages } = ledger.limits;
+  if (usd !== undefined && addUsd([now.usd, worst.usd]) > usd) return exceeded('usd', usd, now.usd, worst.usd);
+  if (tokens !== undefined && now.tokens + worst.tokens > tokens)
+    return exceeded('tokens', tokens, now.tokens, worst.tokens);
+  if (messages !== undefined && now.messages + worst.messages > messages)
+    return exceeded('messages', messages, now.messages, worst.messages);
+  return undefined;
+}
+
+/** I4: grants the worst case only if everything spent and reserved, with it, stays within every limit. */
+export function reserve(ledger: Ledger, id: string, holder: Holder, worst: Worst): Granted {
   const before = abandon(ledger, holder);
-  const held = reservedSum(before);
-  const { usd, tokens } = before.limits;
-  const usdNow = addUsd([before.spent.usd, before.spent.communicationUsd, held.usd]);
-  const tokensNow = before.spent.tokens + held.tokens;
-  if (usd !== undefined && addUsd([usdNow, worst.usd]) > usd) return exceeded('usd', usd, usdNow, worst.usd);
-  if (tokens !== undefined && tokensNow + worst.tokens > tokens)
-    return exceeded('tokens', tokens, tokensNow, worst.tokens);
-  return {
-    ok: true,
-    ledger: { ...before, reserved: { ...before.reserved, [id]: { ...holder, usd: worst.usd, tokens: worst.tokens } } },
-  };
+  const { traffic, tokens } = worst;
+  const said = trafficSum(traffic);
+  const usd = addUsd([worst.usd, said.usd]);
+  const refused = refusal(before, { usd, tokens, messages: said.messages });
+  if (refused !== undefined) return refused;
+  const held = { ...holder, usd, tokens, ...(traffic === undefined ? {} : { traffic }) };
+  return { ok: true, ledger: { ...before, reserved: { ...before.reserved, [id]: held } } };
 }
 
 /**
@@ -60,12 +83,13 @@ export function reserve(
 export function settle(
   ledger: Ledger,
   id: string,
-  agentId: string,
+  holder: { readonly agentId: string; readonly vote?: true | undefined },
   actual: { readonly usd: number; readonly tokens: number },
 ): Ledger {
   const limited = ledger.limits.usd !== undefined || ledger.limits.tokens !== undefined;
   if (limited && !Object.hasOwn(ledger.reserved, id)) return ledger;
   const { [id]: _settled, ...reserved } = ledger.reserved;
+  const { agentId } = holder;
   // `constructor` is a legal agentId.
   const before = Object.hasOwn(ledger.byAgent, agentId) ? (ledger.byAgent[agentId] ?? 0) : 0;
   return {
@@ -77,23 +101,36 @@ export function settle(
       tokens: ledger.spent.tokens + actual.tokens,
     },
     byAgent: { ...ledger.byAgent, [agentId]: addUsd([before, actual.usd]) },
+    ...(holder.vote === true ? { votesUsd: addUsd([ledger.votesUsd ?? 0, actual.usd]) } : {}),
+  };
+}
+
+/** Replaces the reservation of an exchange by what was really said; as `settle`, once. */
+export function settleTraffic(ledger: Ledger, id: string, actual: Traffic): Ledger {
+  const limited = ledger.limits.usd !== undefined || ledger.limits.messages !== undefined;
+  if (limited && !Object.hasOwn(ledger.reserved, id)) return ledger;
+  const { [id]: _settled, ...reserved } = ledger.reserved;
+  return say({ ...ledger, reserved }, actual);
+}
+
+function say(ledger: Ledger, traffic: Traffic): Ledger {
+  const { messages, usd } = trafficSum(traffic);
+  const { spent } = ledger;
+  return {
+    ...ledger,
+    spent: {
+      ...spent,
+      messages: spent.messages + messages,
+      communicationUsd: addUsd([spent.communicationUsd, usd]),
+    },
+    byType: addTraffic(ledger.byType ?? {}, traffic),
   };
 }
 
 /** Charges messages between agents before they are sent. */
-export function charge(ledger: Ledger, messages: number, usd: number): Granted {
-  const { limits, spent } = ledger;
-  if (limits.messages !== undefined && spent.messages + messages > limits.messages)
-    return exceeded('messages', limits.messages, spent.messages, messages);
-  const usdNow = addUsd([spent.usd, spent.communicationUsd, reservedSum(ledger).usd]);
-  if (limits.usd !== undefined && addUsd([usdNow, usd]) > limits.usd) return exceeded('usd', limits.usd, usdNow, usd);
-  return {
-    ok: true,
-    ledger: {
-      ...ledger,
-      spent: { ...spent, messages: spent.messages + messages, communicationUsd: addUsd([spent.communicationUsd, usd]) },
-    },
-  };
+export function charge(ledger: Ledger, traffic: Traffic): Granted {
+  const { messages, usd } = trafficSum(traffic);
+  return refusal(ledger, { usd, tokens: 0, messages }) ?? { ok: true, ledger: say(ledger, traffic) };
 }
 
 /**
@@ -101,12 +138,20 @@ export function charge(ledger: Ledger, messages: number, usd: number): Granted {
  * billed. They count as spent; a cap that could be exceeded by a crash would be none (I4).
  */
 export function abandon(ledger: Ledger, holder: Holder): Ledger {
-  return Object.entries(ledger.reserved)
-    .filter(([, held]) => held.taskId === holder.taskId && held.attempt < holder.attempt)
-    .reduce((after, [id, held]) => settle(after, id, held.agentId, held), ledger);
+  return spendHeld(ledger, (held) => held.taskId === holder.taskId && held.attempt < holder.attempt);
 }
 
 /** At the end of a goal whatever is still reserved counts as spent, for the same reason. */
 export function close(ledger: Ledger): Ledger {
-  return Object.entries(ledger.reserved).reduce((after, [id, held]) => settle(after, id, held.agentId, held), ledger);
+  return spendHeld(ledger, () => true);
+}
+
+function spendHeld(ledger: Ledger, which: (held: Ledger['reserved'][string]) => boolean): Ledger {
+  return Object.entries(ledger.reserved)
+    .filter(([, held]) => which(held))
+    .reduce(
+      (after, [id, held]) =>
+        held.traffic === undefined ? settle(after, id, held, held) : settleTraffic(after, id, held.traffic),
+      ledger,
+    );
 }

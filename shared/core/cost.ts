@@ -23,7 +23,8 @@ export interface TokenCount {
   readonly outputTokens: number;
 }
 
-export interface Traffic {
+/** Messages between agents. */
+export interface Said {
   readonly messages: number;
   /** Payload bytes of all of them together. */
   readonly bytes: number;
@@ -69,9 +70,9 @@ export function computeCost(price: ModelPrice, tokens: TokenCount): NanoUsd {
 }
 
 /** Sum of m_j: what these messages cost together. */
-export function communicationCost(price: CommunicationPrice, traffic: Traffic): NanoUsd {
-  const messages = count(traffic.messages, 'messages') * BigInt(toNano(price.usdPerMessage));
-  const bytes = count(traffic.bytes, 'bytes') * BigInt(toNano(price.usdPerKiB));
+export function communicationCost(price: CommunicationPrice, said: Said): NanoUsd {
+  const messages = count(said.messages, 'messages') * BigInt(toNano(price.usdPerMessage));
+  const bytes = count(said.bytes, 'bytes') * BigInt(toNano(price.usdPerKiB));
   return saturated(messages + dividedUp(bytes, BYTES_PER_KIB));
 }
 

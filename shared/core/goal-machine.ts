@@ -17,7 +17,8 @@ import type {
 import { isTerminalGoal } from '../protocol/goal.ts';
 import { type Json, timestamp } from '../protocol/ids.ts';
 import type { TaskRecord } from '../protocol/task.ts';
-import { addUsd } from './cost.ts';
+import type { Traffic } from '../protocol/ledger.ts';
+import { goalCost } from './cost.ts';
 
 export type GoalEvent =
   /** How many tasks there will be, before the first of them is written: whoever stops the goal meanwhile knows how many must end. */
@@ -54,9 +55,19 @@ export interface Spending {
   readonly messages: number;
   readonly communicationUsd: number;
   readonly byAgent: Readonly<Record<string, number>>;
+  readonly byType: Traffic;
+  readonly votesUsd: number;
 }
 
-export const NOTHING_SPENT: Spending = { usd: 0, tokens: 0, messages: 0, communicationUsd: 0, byAgent: {} };
+export const NOTHING_SPENT: Spending = {
+  usd: 0,
+  tokens: 0,
+  messages: 0,
+  communicationUsd: 0,
+  byAgent: {},
+  byType: {},
+  votesUsd: 0,
+};
 
 export type GoalStep =
   | { readonly ok: true; readonly goal: GoalRecord }
@@ -115,13 +126,16 @@ export function rejectedGoal(goalId: string, description: string, error: ErrorIn
 }
 
 function charged(goal: LiveGoal, spending: Spending, at: number): Pick<GoalRecord, 'spent' | 'cost'> {
-  const { usd, tokens, messages, communicationUsd, byAgent } = spending;
+  const { usd, tokens, messages, communicationUsd, byAgent, byType, votesUsd } = spending;
   const spent: Spent = { usd, tokens, messages, wallMs: Math.max(0, at - Date.parse(goal.createdAt)) };
-  const compute = addUsd(Object.values(byAgent));
-  const total = addUsd([compute, communicationUsd]);
   return {
     spent,
-    cost: { compute: { ...byAgent }, communication: communicationUsd, total, predicted: goal.cost.predicted },
+    cost: {
+      ...goalCost(Object.entries(byAgent), communicationUsd),
+      predicted: goal.cost.predicted,
+      ...(messages === 0 ? {} : { byMessageType: byType }),
+      ...(votesUsd === 0 ? {} : { votes: votesUsd }),
+    },
   };
 }
 

@@ -109,6 +109,7 @@ export function addCost(a: TaskCost, b: TaskCost): TaskCost {
     inputTokens: a.inputTokens + b.inputTokens,
     outputTokens: a.outputTokens + b.outputTokens,
     messages: a.messages + b.messages,
+    ...(a.bytes === undefined && b.bytes === undefined ? {} : { bytes: (a.bytes ?? 0) + (b.bytes ?? 0) }),
   };
 }
 

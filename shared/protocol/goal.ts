@@ -1,6 +1,7 @@
 /** A goal as it is submitted, and as its record stands in the DAG bucket. */
 import { z } from 'zod';
 import { Id, Timestamp } from './ids.ts';
+import { Traffic } from './ledger.ts';
 import { TaskVote } from './vote.ts';
 
 export const TASKS_MAX = 10_000;
@@ -106,6 +107,10 @@ export const GoalCost = z.object({
   communication: z.number().nonnegative(),
   total: z.number().nonnegative(),
   predicted: z.number().nonnegative(),
+  /** What `communication` is made of. */
+  byMessageType: Traffic.optional(),
+  /** The part of `compute` that voters' opinions cost; no task's own cost holds it. */
+  votes: z.number().nonnegative().optional(),
 });
 export type GoalCost = z.infer<typeof GoalCost>;
 

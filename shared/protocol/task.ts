@@ -12,6 +12,8 @@ export const TaskCost = z.object({
   inputTokens: z.int().nonnegative(),
   outputTokens: z.int().nonnegative(),
   messages: z.int().nonnegative(),
+  /** Payload of the messages. */
+  bytes: z.int().nonnegative().optional(),
 });
 export type TaskCost = z.infer<typeof TaskCost>;
 

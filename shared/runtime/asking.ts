@@ -1,5 +1,5 @@
 /** A handler's questions to the model: within the goal's budget (I4), errors split by what to do with the attempt. */
-import type { Limits } from '../core/budget.ts';
+import type { Holder, Limits } from '../core/budget.ts';
 import type { Model, ModelAnswer, SpendGate } from '../ports.ts';
 import type { TaskCost } from '../protocol/task.ts';
 import { type Answer, type Ask, HandlerError } from './context.ts';
@@ -20,7 +20,7 @@ export interface AskFor {
   /** Undefined: a round by hand belongs to no goal and has no budget. */
   readonly goalId: string | undefined;
   readonly limits: () => Promise<Limits>;
-  readonly holder: { readonly agentId: string; readonly taskId: string; readonly attempt: number };
+  readonly holder: Holder;
   readonly signal: AbortSignal;
   readonly beforeCall: () => Promise<void>;
   readonly onCost: (cost: TaskCost) => void;

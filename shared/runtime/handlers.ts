@@ -98,7 +98,7 @@ export function voterOf(deps: Deps, manifest: Manifest, asker: Asker, log: Logge
     const scope = {
       goalId,
       limits,
-      holder: { agentId: deps.agentId, taskId: roundId, attempt: 1 },
+      holder: { agentId: deps.agentId, taskId: roundId, attempt: 1, vote: true as const },
       signal,
       beforeCall: () => Promise.resolve(),
       onCost: () => undefined,

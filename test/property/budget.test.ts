@@ -10,8 +10,9 @@ import {
   newLedger,
   reserve,
   settle,
+  settleTraffic,
 } from '../../shared/core/budget.ts';
-import { Ledger } from '../../shared/protocol/ledger.ts';
+import { Ledger, type Traffic } from '../../shared/protocol/ledger.ts';
 
 const AGENTS = ['ann', 'bob', 'constructor', 'toString'];
 const NANO = 1e9;
@@ -23,15 +24,24 @@ type Op =
   | { readonly type: 'reserve'; readonly holder: Holder; readonly nano: number; readonly tokens: number }
   /** Of the `pick`-th reservation ever granted, by whoever made it, whatever became of it since: late and repeated ones among them. */
   | { readonly type: 'settle'; readonly pick: number; readonly share: number }
-  | { readonly type: 'charge'; readonly messages: number; readonly nano: number }
+  | { readonly type: 'charge'; readonly messages: number; readonly nano: number; readonly of: string }
+  /** An exchange of messages, reserved at its most and settled like a call. */
+  | { readonly type: 'exchange'; readonly holder: Holder; readonly messages: number; readonly nano: number }
   | { readonly type: 'abandon'; readonly holder: Holder }
   | { readonly type: 'close' };
 
-const holder = fc.record({
-  agentId: fc.constantFrom(...AGENTS),
-  taskId: fc.constantFrom('t1', 't2'),
-  attempt: fc.integer({ min: 1, max: 4 }),
-});
+const holder = fc
+  .record({
+    agentId: fc.constantFrom(...AGENTS),
+    taskId: fc.constantFrom('t1', 't2'),
+    attempt: fc.integer({ min: 1, max: 4 }),
+    vote: fc.option(fc.constant(true as const), { nil: undefined }),
+  })
+  .map(({ vote, ...by }): Holder => (vote === undefined ? by : { ...by, vote }));
+
+function said(messages: number, price: number, of = 'vote'): Traffic {
+  return { [of]: { messages, bytes: 100 * messages, usd: price / NANO } };
+}
 const op: fc.Arbitrary<Op> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ type: fc.constant('reserve' as const), holder, nano, tokens: fc.nat(500) }) },
   {
@@ -42,7 +52,16 @@ const op: fc.Arbitrary<Op> = fc.oneof(
       share: fc.integer({ min: 0, max: 100 }).map((percent) => percent / 100),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ type: fc.constant('charge' as const), messages: fc.nat(5), nano }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant('charge' as const),
+      messages: fc.nat(5),
+      nano,
+      of: fc.constantFrom('vote', 'bid', 'constructor'),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant('exchange' as const), holder, messages: fc.nat(5), nano }) },
   fc.record({ type: fc.constant('abandon' as const), holder }),
   fc.record({ type: fc.constant('close' as const) }),
 );
@@ -60,6 +79,8 @@ interface Reserved {
   readonly holder: Holder;
   readonly nano: number;
   readonly tokens: number;
+  /** Of an exchange. */
+  readonly messages?: number;
 }
 
 interface Run {
@@ -83,10 +104,22 @@ function play(start: Limits, ops: readonly Op[]): Run {
     } else if (each.type === 'settle') {
       const of = granted[each.pick];
       if (of === undefined) continue;
+      if (of.messages !== undefined) {
+        const spoken = said(Math.floor(of.messages * each.share), Math.floor(of.nano * each.share));
+        ledgers.push(settleTraffic(last(), of.id, spoken));
+        continue;
+      }
       const actual = { usd: Math.floor(of.nano * each.share) / NANO, tokens: Math.floor(of.tokens * each.share) };
-      ledgers.push(settle(last(), of.id, of.holder.agentId, actual));
+      ledgers.push(settle(last(), of.id, of.holder, actual));
+    } else if (each.type === 'exchange') {
+      const wanted = { id: `talk-${index}`, holder: each.holder, nano: each.nano, tokens: 0, messages: each.messages };
+      const traffic = said(each.messages, each.nano);
+      const answer = reserve(last(), wanted.id, each.holder, { usd: 0, tokens: 0, traffic });
+      if (answer.ok) granted.push(wanted);
+      else refused += 1;
+      if (answer.ok) ledgers.push(answer.ledger);
     } else if (each.type === 'charge') {
-      const answer = charge(last(), each.messages, each.nano / NANO);
+      const answer = charge(last(), said(each.messages, each.nano, each.of));
       if (answer.ok) ledgers.push(answer.ledger);
       else refused += 1;
     } else ledgers.push(each.type === 'abandon' ? abandon(last(), each.holder) : close(last()));
@@ -101,8 +134,12 @@ function committed(ledger: Ledger): { nano: number; tokens: number; messages: nu
   return {
     nano: Math.round(usd * NANO),
     tokens: ledger.spent.tokens + held.reduce((sum, each) => sum + each.tokens, 0),
-    messages: ledger.spent.messages,
+    messages: held.reduce((sum, { traffic }) => sum + messagesIn(traffic), ledger.spent.messages),
   };
+}
+
+function messagesIn(traffic: Traffic | undefined): number {
+  return Object.values(traffic ?? {}).reduce((sum, each) => sum + each.messages, 0);
 }
 
 const run = fc.tuple(limits, fc.array(op, { maxLength: 40 }));
@@ -152,6 +189,12 @@ describe('a ledger', () => {
           expect(committed(read)).toEqual(committed(ledger));
           const sum = Object.values(read.byAgent).reduce((total, each) => total + each, 0);
           expect(Math.round(sum * NANO)).toBe(Math.round(read.spent.usd * NANO));
+          expect(Math.round((read.votesUsd ?? 0) * NANO)).toBeLessThanOrEqual(Math.round(sum * NANO));
+          const types = Object.values(read.byType ?? {});
+          expect(types.reduce((total, each) => total + Math.round(each.usd * NANO), 0)).toBe(
+            Math.round(read.spent.communicationUsd * NANO),
+          );
+          expect(messagesIn(read.byType)).toBe(read.spent.messages);
         }
       }),
       RUNS,
@@ -163,14 +206,15 @@ describe('a ledger', () => {
       fc.property(run, holder, nano, fc.nat(500), ([start, ops], by, worst, tokens) => {
         const ledger = play(start, ops).ledgers.at(-1) ?? newLedger(start);
         const frozen = JSON.stringify(ledger);
-        const answer = reserve(ledger, 'new', by, { usd: worst / NANO, tokens });
+        const talks = tokens % 2 === 1 ? { traffic: said(tokens % 7, worst) } : {};
+        const answer = reserve(ledger, 'new', by, { usd: worst / NANO, tokens, ...talks });
         expect(JSON.stringify(ledger)).toBe(frozen);
         if (answer.ok) return;
         const sum = committed(ledger);
         const over = {
-          usd: sum.nano + worst > Math.round((start.usd ?? Infinity) * NANO),
+          usd: sum.nano + worst * ('traffic' in talks ? 2 : 1) > Math.round((start.usd ?? Infinity) * NANO),
           tokens: sum.tokens + tokens > (start.tokens ?? Infinity),
-          messages: false,
+          messages: sum.messages + messagesIn(talks.traffic) > (start.messages ?? Infinity),
         };
         expect(over[answer.limit]).toBe(true);
       }),

@@ -40,6 +40,8 @@ const spending: fc.Arbitrary<Spending> = fc
     messages,
     communicationUsd,
     byAgent: compute,
+    byType: { vote: { messages, bytes: 10 * messages, usd: communicationUsd } },
+    votesUsd: 0,
   }));
 const error = fc.record({
   code: fc.constantFrom('task_failed', 'cancelled', 'deadline_exceeded'),

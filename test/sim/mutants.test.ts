@@ -109,7 +109,7 @@ const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: BUDGET,
-        from: "  if (usd !== undefined && addUsd([usdNow, worst.usd]) > usd) return exceeded('usd', usd, usdNow, worst.usd);\n",
+        from: "  if (usd !== undefined && addUsd([now.usd, worst.usd]) > usd) return exceeded('usd', usd, now.usd, worst.usd);\n",
         to: '',
       },
     ],

@@ -321,9 +321,12 @@ function holdOf(deps: Deps, dice: Dice): HoldRound {
     const openedAt = timestamp(deps.clock.now());
     const before = await standing();
     if (before !== undefined) return before;
+    const { roundId, proposal, options, rule, roster, correlationId } = spec;
+    spec.onSaid?.({ type: 'vote', bytes: 200, voters: roster.length, again: false });
     await new Promise<void>((resolve) => deps.clock.after(dice.int(1, 300), resolve));
     spec.signal.throwIfAborted();
-    const { roundId, proposal, options, rule, roster, correlationId } = spec;
+    if (dice.chance(0.2)) spec.onSaid?.({ type: 'vote', bytes: 200, voters: 1, again: true });
+    for (let ballot = dice.int(0, roster.length); ballot > 0; ballot -= 1) spec.onSaid?.({ type: 'ballot', bytes: 90 });
     const position = dice.chance(0.7) ? 'approve' : 'reject';
     const outcome = dice.chance(0.2)
       ? { consensus: false, reason: 'no_majority' as const }

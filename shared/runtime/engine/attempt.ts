@@ -177,11 +177,11 @@ export function attemptsOf(parts: Parts): Attempts {
         await claim.write({ type: 'propose', by: claim.by, result: candidate, cost });
         cost = NO_COST;
       }
-      const { verdict, messages } = await Promise.race([
+      const { verdict, messages, bytes } = await Promise.race([
         parts.review(claim.current(), candidate, values, abort.signal),
         aborted(),
       ]);
-      cost = addCost(cost, { ...NO_COST, messages });
+      cost = addCost(cost, { ...NO_COST, messages, bytes });
       if (verdict.kind === 'approved') return true;
       if (verdict.kind === 'undecided') {
         throw new HandlerError(

@@ -8,8 +8,12 @@ import {
   newLedger,
   reserve,
   settle,
+  settleTraffic,
+  type Worst,
 } from '../../core/budget.ts';
+import { addUsd, type Said } from '../../core/cost.ts';
 import { NOTHING_SPENT, type Spending } from '../../core/goal-machine.ts';
+import { priced, trafficSum } from '../../core/traffic.ts';
 import { encode, parseTrusted } from '../../protocol/codec.ts';
 import type { Ledger } from '../../protocol/ledger.ts';
 import type { ModelUsage, Reservation, WorstCase } from '../../ports.ts';
@@ -18,16 +22,24 @@ import type { Deps } from './deps.ts';
 export interface Ledgers {
   /** Grants the worst case of one model call, or says which limit forbids it. */
   reserve(goalId: string, limits: Limits, holder: Holder, worst: WorstCase): Promise<Reservation>;
-  /** Charges messages before they are sent. */
+  /** Charges messages, by type, before they are sent. */
   charge(
     goalId: string,
     limits: Limits,
-    messages: number,
-    bytes: number,
+    said: Messages,
   ): Promise<Granted['ok'] | { readonly limit: string; readonly message: string }>;
+  /** Grants the most that an exchange may say before it begins; settled by what was said. */
+  exchange(goalId: string, limits: Limits, holder: Holder, most: Messages): Promise<Exchange>;
   /** What the goal spent; with `closing`, whatever is still reserved counts as spent. */
   spending(goalId: string, closing: boolean): Promise<Spending>;
 }
+
+/** Messages between agents, by type. */
+export type Messages = Readonly<Record<string, Said>>;
+
+export type Exchange =
+  | { readonly granted: true; settle(said: Messages): Promise<void> }
+  | { readonly granted: false; readonly limit: string; readonly message: string };
 
 type Change = (ledger: Ledger) => Granted;
 const CONFLICTS_MAX = 1_000;
@@ -35,6 +47,7 @@ const CONFLICTS_MAX = 1_000;
 export function ledgersOf(deps: Deps): Ledgers {
   const queues = new Map<string, Promise<unknown>>();
   let calls = 0;
+  let writes = 0;
 
   async function read(goalId: string): Promise<{ ledger: Ledger; revision: number } | undefined> {
     const stored = await deps.store.read(deps.subjects.ledgerKey(goalId));
@@ -44,6 +57,7 @@ export function ledgersOf(deps: Deps): Ledgers {
   async function change(goalId: string, limits: Limits, by: Change): Promise<Granted> {
     for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts += 1) {
       const standing = await read(goalId);
+      writes += 1;
       const granted = by(standing?.ledger ?? newLedger(limits));
       if (!granted.ok) {
         deps.events.budgetRefused(granted.limit, goalId, granted.message);
@@ -51,7 +65,8 @@ export function ledgersOf(deps: Deps): Ledgers {
       }
       const write = {
         subject: deps.subjects.dagSubject(deps.subjects.ledgerKey(goalId)),
-        data: encode(granted.ledger),
+        // The store takes bytes that stand for its own: two agents that charge the same at the same moment must not write the same.
+        data: encode({ ...granted.ledger, by: `${deps.agentId}.${deps.clock.now()}.${writes}` }),
         expect: standing?.revision ?? 0,
       };
       if ((await deps.store.commit([write])).status === 'committed') return granted;
@@ -69,44 +84,67 @@ export function ledgersOf(deps: Deps): Ledgers {
     return after;
   }
 
+  /** Reserves, or, where no limit of that kind can be exceeded, only names what will be settled. */
+  async function hold(
+    goalId: string,
+    limits: Limits,
+    holder: Holder,
+    worst: Worst,
+    limited: boolean,
+  ): Promise<{ readonly granted: Granted | { readonly ok: true }; readonly id: string }> {
+    calls += 1;
+    const id = `${holder.agentId}.${holder.taskId}.${holder.attempt}.${calls}`;
+    // Without a limit there is nothing to refuse; the settlement alone keeps the account.
+    const granted = limited
+      ? await queued(goalId, limits, (ledger) => reserve(ledger, id, holder, worst))
+      : ({ ok: true } as const);
+    return { granted, id };
+  }
+
   return {
     async reserve(goalId, limits, holder, worst) {
-      calls += 1;
-      const id = `${holder.agentId}.${holder.taskId}.${holder.attempt}.${calls}`;
       const tokens = worst.inputTokens + worst.outputTokens;
-      // Without a limit there is nothing to refuse; the settlement alone keeps the account.
-      const unlimited = limits.usd === undefined && limits.tokens === undefined;
-      const granted = unlimited
-        ? ({ ok: true } as const)
-        : await queued(goalId, limits, (ledger) => reserve(ledger, id, holder, { usd: worst.usd, tokens }));
+      const limited = limits.usd !== undefined || limits.tokens !== undefined;
+      const { granted, id } = await hold(goalId, limits, holder, { usd: worst.usd, tokens }, limited);
       if (!granted.ok) return { granted: false, limit: granted.limit, message: granted.message };
       return {
         granted: true,
-        async settle(actual: ModelUsage) {
+        async settle({ usd, inputTokens, outputTokens }: ModelUsage) {
           await queued(goalId, limits, (ledger) => ({
             ok: true,
-            ledger: settle(ledger, id, holder.agentId, {
-              usd: actual.usd,
-              tokens: actual.inputTokens + actual.outputTokens,
-            }),
+            ledger: settle(ledger, id, holder, { usd, tokens: inputTokens + outputTokens }),
           }));
-          deps.events.spent('compute', actual.usd);
+          deps.events.spent('compute', usd);
         },
       };
     },
-    async charge(goalId, limits, messages, bytes) {
-      const usd = messages * deps.communication.usdPerMessage + (bytes / 1024) * deps.communication.usdPerKiB;
-      const granted = await queued(goalId, limits, (ledger) => charge(ledger, messages, usd));
+    async charge(goalId, limits, said) {
+      const traffic = priced(deps.communication, said);
+      const granted = await queued(goalId, limits, (ledger) => charge(ledger, traffic));
       if (!granted.ok) return { limit: granted.limit, message: granted.message };
-      deps.events.spent('communication', usd);
+      deps.events.spent('communication', trafficSum(traffic).usd);
       return true;
+    },
+    async exchange(goalId, limits, holder, most) {
+      const traffic = priced(deps.communication, most);
+      const limited = limits.usd !== undefined || limits.messages !== undefined;
+      const { granted, id } = await hold(goalId, limits, holder, { usd: 0, tokens: 0, traffic }, limited);
+      if (!granted.ok) return { granted: false, limit: granted.limit, message: granted.message };
+      return {
+        granted: true,
+        async settle(said) {
+          const actual = priced(deps.communication, said);
+          await queued(goalId, limits, (ledger) => ({ ok: true, ledger: settleTraffic(ledger, id, actual) }));
+          deps.events.spent('communication', trafficSum(actual).usd);
+        },
+      };
     },
     async spending(goalId, closing) {
       const standing = await read(goalId);
       if (standing === undefined) return NOTHING_SPENT;
-      const ledger = closing ? close(standing.ledger) : standing.ledger;
-      const { usd, tokens, messages, communicationUsd } = ledger.spent;
-      return { usd: usd + communicationUsd, tokens, messages, communicationUsd, byAgent: ledger.byAgent };
+      const { spent, byAgent, byType = {}, votesUsd = 0 } = closing ? close(standing.ledger) : standing.ledger;
+      const { usd, tokens, messages, communicationUsd } = spent;
+      return { usd: addUsd([usd, communicationUsd]), tokens, messages, communicationUsd, byAgent, byType, votesUsd };
     },
   };
 }

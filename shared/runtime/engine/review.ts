@@ -9,6 +9,7 @@ import { HandlerError } from '../context.ts';
 import type { Deps } from './deps.ts';
 import type { Ledgers } from './ledgers.ts';
 import { readGoal } from './records.ts';
+import { inAll, talkOf } from './talk.ts';
 import { resolved } from './values.ts';
 
 export type Verdict =
@@ -27,7 +28,9 @@ const CONTEXT_BYTES_MAX = 200_000;
 
 export interface Reviewed {
   readonly verdict: Verdict;
+  /** What the round said, all types together. */
   readonly messages: number;
+  readonly bytes: number;
 }
 
 /** `attempt` tells rounds about one result apart when an earlier one ended undecided. */
@@ -50,7 +53,7 @@ export async function review(
   for (let earlier = 1; earlier < task.attempt; earlier += 1) {
     const stored = await deps.store.read(deps.subjects.roundKey(roundIdOf(task, rework, earlier)));
     const decided = stored === undefined ? undefined : parseTrusted<RoundRecord>(stored.data);
-    if (decided?.consensus === true) return { verdict: verdictOf(decided), messages: 0 };
+    if (decided?.consensus === true) return { verdict: verdictOf(decided), messages: 0, bytes: 0 };
   }
   const roundId = roundIdOf(task, rework, task.attempt);
   const goal = await readGoal(deps, task.goalId);
@@ -63,15 +66,7 @@ export async function review(
     goal?.record.input,
     goal?.record.description ?? '',
   );
-  const messages = 1 + roster.length;
-  const charged = await ledgers.charge(
-    task.goalId,
-    goal?.record.budget ?? {},
-    messages,
-    encode(context).length * messages,
-  );
-  if (typeof charged === 'object') throw new HandlerError('budget_exceeded', charged.message, { retry: false });
-  const record = await hold({
+  const request = {
     roundId,
     goalId: task.goalId,
     taskId: task.taskId,
@@ -83,9 +78,18 @@ export async function review(
     roster,
     deadlineMs: Math.max(1, Math.min(ROUND_MS_MAX, task.timeoutMs, Date.parse(task.deadline) - deps.clock.now())),
     correlationId: task.correlationId,
-    signal,
-  });
-  return { verdict: verdictOf(record), messages };
+  };
+  const talk = talkOf(roster.length, encode(request).length, vote.rule.maxRounds ?? 1);
+  const holder = { agentId: deps.agentId, taskId: roundId, attempt: task.attempt };
+  const exchange = await ledgers.exchange(task.goalId, goal?.record.budget ?? {}, holder, talk.most);
+  if (!exchange.granted) throw new HandlerError('budget_exceeded', exchange.message, { retry: false });
+  try {
+    const record = await hold({ ...request, signal, onSaid: talk.onSaid });
+    return { verdict: verdictOf(record), ...inAll(talk.said()) };
+  } finally {
+    // Also what was said in a round that came to nothing.
+    await exchange.settle(talk.said());
+  }
 }
 
 function verdictOf(record: RoundRecord): Verdict {

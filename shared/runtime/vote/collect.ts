@@ -29,7 +29,15 @@ export interface Discussion {
   readonly number: number;
   readonly headers: Readonly<Record<string, string>> | undefined;
   readonly signal: AbortSignal;
+  readonly onSaid: OnSaid | undefined;
 }
+
+/** Hears of each request that was sent to `voters`, and of each ballot that counts, with its payload bytes: what the round's messages cost. */
+export type OnSaid = (
+  said:
+    | { readonly type: 'vote'; readonly bytes: number; readonly voters: number; readonly again: boolean }
+    | { readonly type: 'ballot'; readonly bytes: number },
+) => void;
 
 /** The spec of a round is unusable: what was expected, what came. Nothing was asked or stored. */
 export class RoundRefused extends Error {
@@ -53,6 +61,8 @@ export function collect(deps: CollectDeps, discussion: Discussion): Promise<Deci
   return new Promise((resolve, reject) => {
     const cleanups: (() => void)[] = [];
     let state: RoundState | undefined;
+    /** Of the ballot that is being looked at. */
+    let bytes = 0;
 
     const leave = () => {
       for (const cleanup of cleanups.splice(0)) cleanup();
@@ -71,7 +81,7 @@ export function collect(deps: CollectDeps, discussion: Discussion): Promise<Deci
     };
     const settle = (next: RoundState, effects: readonly RoundEffect[]) => {
       state = next;
-      for (const effect of effects) perform(deps, discussion, effect);
+      for (const effect of effects) perform(deps, discussion, effect, bytes);
       if (next.phase !== 'decided') return;
       leave();
       resolve(next);
@@ -97,6 +107,7 @@ export function collect(deps: CollectDeps, discussion: Discussion): Promise<Deci
         // Before the first request goes out: the quickest voter must find us listening.
         const unsubscribe = bus.subscribe(subjects.ballotsOfRound(request.roundId), (message) => {
           const token = message.subject.slice(prefix.length);
+          bytes = message.data.length;
           feed({ type: 'ballot', at: clock.now(), token, ballot: decode(Ballot, message.data) });
         });
         cleanups.push(unsubscribe);
@@ -109,17 +120,24 @@ export function collect(deps: CollectDeps, discussion: Discussion): Promise<Deci
   });
 }
 
-function perform({ bus, subjects, observer }: CollectDeps, discussion: Discussion, effect: RoundEffect): void {
-  const { request, capability, headers } = discussion;
+function perform(
+  { bus, subjects, observer }: CollectDeps,
+  discussion: Discussion,
+  effect: RoundEffect,
+  bytes: number,
+): void {
+  const { request, capability, headers, onSaid } = discussion;
   const { roundId, correlationId } = request;
   switch (effect.type) {
     case 'ask': {
       // Only those who are asked answer. The rule's own numbers stay those of the whole roster: `collect` was given them in full.
-      bus.publish(subjects.vote(capability), encode({ ...request, roster: effect.voters }), {
+      const { voters, again } = effect;
+      const data = encode({ ...request, roster: voters });
+      bus.publish(subjects.vote(capability), data, {
         reply: subjects.ballots(roundId),
         ...(headers === undefined ? {} : { headers }),
       });
-      const { voters, again } = effect;
+      onSaid?.({ type: 'vote', bytes: data.length, voters: voters.length, again });
       observer.asked({
         roundId,
         correlationId,
@@ -131,6 +149,7 @@ function perform({ bus, subjects, observer }: CollectDeps, discussion: Discussio
       return;
     }
     case 'counted':
+      onSaid?.({ type: 'ballot', bytes });
       observer.counted({ roundId, correlationId, ballot: effect.ballot });
       return;
     case 'rejected': {

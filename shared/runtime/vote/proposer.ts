@@ -7,7 +7,7 @@ import type { DecidedRound } from '../../core/round.ts';
 import { encode, fit } from '../../protocol/codec.ts';
 import { isId, timestamp } from '../../protocol/ids.ts';
 import { type RoundRecord, type VoteRule, VoteRequest } from '../../protocol/vote.ts';
-import { collect, type CollectDeps, RoundRefused } from './collect.ts';
+import { collect, type CollectDeps, type OnSaid, RoundRefused } from './collect.ts';
 import { type DecisionDeps, MESSAGE_BYTES_MAX, readDecision, largestRecord, storeDecision } from './decision.ts';
 import { contextAfter, discussionId } from './discussion.ts';
 
@@ -35,6 +35,7 @@ export interface HoldSpec {
   readonly headers?: Readonly<Record<string, string>>;
   /** Aborting ends the round without a decision. */
   readonly signal: AbortSignal;
+  readonly onSaid?: OnSaid;
 }
 
 /** A timer of Node counts to 2^31 ms; nobody waits for a vote longer than a goal may live. */
@@ -65,8 +66,8 @@ export async function holdRound(deps: ProposerDeps, spec: HoldSpec): Promise<Rou
     const now = clock.now();
     const deadlineAt = Math.floor(now + (endsAt - now) / (discussions - number + 1));
     const timed = { ...asked, deadline: timestamp(deadlineAt) };
-    const { capability, headers, signal } = spec;
-    const round = await collect(deps, { request: timed, capability, deadlineAt, number, headers, signal });
+    const { capability, headers, signal, onSaid } = spec;
+    const round = await collect(deps, { request: timed, capability, deadlineAt, number, headers, signal, onSaid });
     const next = number < discussions ? discussionAfter(request, round, number + 1, endsAt) : undefined;
     if (next !== undefined) {
       asked = next;

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { encode } from '../../../shared/protocol/codec.ts';
 import { RoundRecord } from '../../../shared/protocol/vote.ts';
 import { RoundRefused } from '../../../shared/runtime/vote/collect.ts';
+import type { HoldSpec } from '../../../shared/runtime/vote/proposer.ts';
 import type { MemoryBus } from '../../support/memory-bus.ts';
 import { MemoryDag } from '../../support/memory-dag.ts';
 import { ballotOf, mesh, RecordingRoundObserver, subjects } from './fixture.ts';
@@ -35,6 +36,20 @@ describe('holdRound', () => {
     expect(stored(dag)).toEqual([record]);
     expect(observer.decisions).toMatchObject([{ outcome: 'consensus', method: 'majority', created: true }]);
     expect({ timers: clock.pending, subscriptions: broker.subscriptions }).toEqual({ timers: 0, subscriptions: 0 });
+  });
+
+  it('tells what it said and what it counted, byte for byte, and nothing of what it did not count', async () => {
+    const { hold, cast, broker } = mesh();
+    const said: Parameters<NonNullable<HoldSpec['onSaid']>>[0][] = [];
+    const held = await hold({ onSaid: (event) => void said.push(event) });
+    const ballots = ['v1', 'v2', 'v4'].map((agent) => ballotOf(agent, 'approve', { rationale: `é of ${agent}` }));
+    await cast(ballotOf('v1', 'approve'), 'stranger');
+    for (const ballot of ballots) await cast(ballot, ballot.agent);
+    await held.result;
+    expect(said).toEqual([
+      { type: 'vote', bytes: broker.published[0]?.data.length, voters: 5, again: false },
+      ...ballots.map((ballot) => ({ type: 'ballot', bytes: encode(ballot).length })),
+    ]);
   });
 
   it('listens before it asks', async () => {
