@@ -21,7 +21,7 @@ export type Command = (context: Context, args: readonly string[], options: unkno
  *   says no.
  */
 export async function withMesh(context: Context, work: (mesh: MeshClient) => Promise<ExitCode>): Promise<ExitCode> {
-  const { mesh, credsFile } = context.broker;
+  const { mesh, credsFile, caFile } = context.broker;
   if (!isId(mesh)) {
     throw new CommandFailure(
       EXIT.usage,
@@ -30,6 +30,9 @@ export async function withMesh(context: Context, work: (mesh: MeshClient) => Pro
   }
   if (credsFile !== undefined && !existsSync(credsFile)) {
     throw new CommandFailure(EXIT.usage, `NATS_CREDS: expected a credentials file, and there is none at ${credsFile}`);
+  }
+  if (caFile !== undefined && !existsSync(caFile)) {
+    throw new CommandFailure(EXIT.usage, `NATS_CA: expected a certificate (PEM), and there is none at ${caFile}`);
   }
   const { openMesh } = await import('../../shared/adapters/mesh-client.ts');
   const { explainFailure, MeshDenied, MeshUnavailable, RecordUnreadable } = await import(

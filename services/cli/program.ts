@@ -3,6 +3,7 @@ import { Command as Program, CommanderError, Option } from 'commander';
 import conclave from '../../package.json' with { type: 'json' };
 import type { GoalStatus, Pattern } from '../../shared/protocol/goal.ts';
 import type { VoteMethod } from '../../shared/protocol/vote.ts';
+import { withSecretFiles } from '../../shared/runtime/secret-files.ts';
 import type { Command, Context } from './context.ts';
 import { CommandFailure, EXIT, type ExitCode } from './failure.ts';
 import { safeLine } from './render/text.ts';
@@ -33,7 +34,7 @@ const METHODS: Readonly<Record<VoteMethod, true>> = {
 
 const EXIT_CODES = `
 Exit codes: 0 done, 1 the goal failed, 2 usage, 69 broker unreachable, 124 waited too long.
-Environment: NATS_URL, MESH, NATS_CREDS or NATS_NKEY_SEED, NO_COLOR; LOG_LEVEL=debug adds the stack of an error.`;
+Environment: NATS_URL, MESH, NATS_CA, NATS_CREDS or NATS_NKEY_SEED (or NATS_NKEY_SEED_FILE), NO_COLOR; LOG_LEVEL=debug adds the stack of an error.`;
 
 /** Widest help text that is still read with ease. */
 const HELP_WIDTH = 110;
@@ -200,12 +201,20 @@ function grammar(terminal: Terminal, finish: (code: ExitCode) => void): Program 
 }
 
 function contextOf(terminal: Terminal, url: string, mesh: string): Context {
-  const { NATS_CREDS: credsFile, NATS_NKEY_SEED: nkeySeed } = process.env;
+  const { env, unreadable } = withSecretFiles(process.env);
+  if (unreadable !== undefined) {
+    throw new CommandFailure(
+      EXIT.usage,
+      `${unreadable.variable}: expected a readable file, and there is none at ${unreadable.file}`,
+    );
+  }
+  const { NATS_CREDS: credsFile, NATS_NKEY_SEED: nkeySeed, NATS_CA: caFile } = env;
   return {
     terminal,
     broker: {
       url,
       mesh,
+      ...(caFile === undefined || caFile === '' ? {} : { caFile }),
       ...(credsFile === undefined || credsFile === '' ? {} : { credsFile }),
       ...(nkeySeed === undefined || nkeySeed === '' ? {} : { nkeySeed }),
     },

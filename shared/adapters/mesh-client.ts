@@ -19,6 +19,8 @@ export interface MeshOptions {
   readonly mesh: string;
   readonly credsFile?: string;
   readonly nkeySeed?: string;
+  /** Path of the certificate (PEM) of whoever signed the broker's. */
+  readonly caFile?: string;
 }
 
 export type MeshClient = Awaited<ReturnType<typeof openMesh>>;
@@ -37,6 +39,7 @@ export async function openMesh(options: MeshOptions) {
     inboxPrefix: subjects.inbox(CLIENT_ID),
     ...(options.credsFile === undefined ? {} : { credsFile: options.credsFile }),
     ...(options.nkeySeed === undefined ? {} : { nkeySeed: options.nkeySeed }),
+    ...(options.caFile === undefined ? {} : { caFile: options.caFile }),
   });
   const records = recordReader(nc, subjects);
   return {

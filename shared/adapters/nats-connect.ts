@@ -14,6 +14,8 @@ export interface BrokerOptions {
   /** Path of a credentials file (JWT and seed). */
   readonly credsFile?: string;
   readonly nkeySeed?: string;
+  /** Path of the certificate (PEM) of whoever signed the broker's; absent: those whom Node trusts. */
+  readonly caFile?: string;
   /** Shown in the broker's connection list. */
   readonly name: string;
   /** Replies arrive below it; the broker's permissions bind an agent to its own. */
@@ -50,6 +52,7 @@ export async function connectBroker(options: BrokerOptions): Promise<NatsConnect
     noAsyncTraces: true,
     ...(options.inboxPrefix === undefined ? {} : { inboxPrefix: options.inboxPrefix }),
     ...(login?.user === undefined ? {} : { user: login.user, pass: login.pass ?? '' }),
+    ...(options.caFile === undefined ? {} : { tls: { caFile: options.caFile } }),
     ...authenticator(options),
   };
   try {

@@ -43,6 +43,7 @@ export async function joinBroker(
     url: config.NATS_URL,
     name: agentId,
     inboxPrefix: subjects.inbox(agentId),
+    ...(config.NATS_CA === undefined ? {} : { caFile: config.NATS_CA }),
     ...(config.NATS_CREDS === undefined ? {} : { credsFile: config.NATS_CREDS }),
     ...(config.NATS_NKEY_SEED === undefined ? {} : { nkeySeed: config.NATS_NKEY_SEED }),
   };

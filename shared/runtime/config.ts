@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { Id } from '../protocol/ids.ts';
+import { withSecretFiles } from './secret-files.ts';
 
 export const EXIT_CONFIG = 78;
 
@@ -11,17 +12,20 @@ const Text = z.string().min(1);
 const ADDRESS = /^(?:(?:nats|tls):\/\/)?(?:[^\s@/]+@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?$/;
 const Addresses = Text.refine((text) => text.split(',').every((address) => ADDRESS.test(address.trim())));
 
-function isCredentialsFile(path: string): boolean {
-  try {
-    return readFileSync(path, 'utf8').includes('BEGIN NATS USER JWT');
-  } catch {
-    return false;
-  }
+function isFileWith(mark: string): (path: string) => boolean {
+  return (path) => {
+    try {
+      return readFileSync(path, 'utf8').includes(mark);
+    } catch {
+      return false;
+    }
+  };
 }
 
 const Environment = z.object({
   NATS_URL: Addresses.default('nats://127.0.0.1:4222'),
-  NATS_CREDS: Text.refine(isCredentialsFile).optional(),
+  NATS_CA: Text.refine(isFileWith('BEGIN CERTIFICATE')).optional(),
+  NATS_CREDS: Text.refine(isFileWith('BEGIN NATS USER JWT')).optional(),
   NATS_NKEY_SEED: z
     .string()
     .regex(/^SU[A-Z2-7]{56}$/)
@@ -43,6 +47,7 @@ export type Environment = z.infer<typeof Environment>;
 
 const ACCEPTS: Readonly<Record<keyof Environment, string>> = {
   NATS_URL: 'one address nats://host:port, or several separated by commas',
+  NATS_CA: "the path of a readable file with the certificate (PEM) of whoever signed the broker's",
   NATS_CREDS: 'the path of a readable credentials file (user JWT and seed)',
   NATS_NKEY_SEED: 'a user seed: SU and 56 characters A-Z 2-7',
   MESH: '1 to 64 characters of A-Z a-z 0-9 _ -',
@@ -67,7 +72,13 @@ export function readConfig(
   env: Readonly<Record<string, string | undefined>>,
   required: readonly (keyof Environment)[] = [],
 ): Readonly<Environment> {
-  const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const { env: filled, unreadable } = withSecretFiles(env);
+  if (unreadable !== undefined) {
+    throw new ConfigError(
+      `${unreadable.variable}: expected the path of a readable file, got ${JSON.stringify(unreadable.file)}`,
+    );
+  }
+  const set = Object.fromEntries(Object.entries(filled).filter(([, value]) => value !== undefined && value !== ''));
   const missing = required.find((name) => set[name] === undefined);
   if (missing !== undefined) throw new ConfigError(`${missing}: expected ${ACCEPTS[missing]}, got nothing; set it`);
   const parsed = Environment.safeParse(set);

@@ -175,6 +175,8 @@ describe.concurrent('a wrong environment ends the process with one line and code
     ['NATS_URL', 'nats://user:SUSECRET@no such host'],
     ['NATS_CREDS', '/nowhere/agent.creds'],
     ['NATS_NKEY_SEED', 'SUSECRETSECRET'],
+    ['NATS_NKEY_SEED_FILE', '/nowhere/agent.seed'],
+    ['NATS_CA', '/nowhere/ca.crt'],
     ['OPENAI_BASE_URL', 'ftp://example.org'],
   ];
 
