@@ -20,7 +20,7 @@ export INPUT
 endif
 
 # Suites that take minutes, run by ci-long in this order.
-LONG_SUITES := demo sim-long
+LONG_SUITES := demo sim-long model-faults
 
 .PHONY: help
 help: ## List the targets
@@ -94,6 +94,10 @@ integration: deps broker ## Run the integration tests (real broker, real process
 .PHONY: bench
 bench: deps broker ## Measure, beside the broker's raw limit
 	@$(NODE) test/bench/main.ts
+
+.PHONY: model-faults
+model-faults: deps broker ## Run 100 goals on a model that fails in 30 % of its answers (GOALS=n, SEED=n)
+	@$(NODE) test/chaos/model-faults/main.ts
 
 .PHONY: asyncapi
 asyncapi: deps ## Write and validate the AsyncAPI document

@@ -185,11 +185,14 @@ export function createApp(config: Config): FastifyInstance {
   function watchClient(reply: FastifyReply): AbortSignal {
     const gone = new AbortController();
     const startedAt = performance.now();
-    reply.raw.once('close', () => {
+    const ended = (): void => {
       const closedByClient = !reply.raw.writableFinished && !cutByUs.has(reply.raw) && !closing.signal.aborted;
       metrics.ended((performance.now() - startedAt) / 1000, closedByClient);
       if (closedByClient) gone.abort();
-    });
+    };
+    // A client may be gone before its request has been read.
+    if (reply.raw.closed) ended();
+    else reply.raw.once('close', ended);
     return gone.signal;
   }
 

@@ -14,6 +14,7 @@ import { cappedFetch } from './capped-fetch.ts';
 import { EndpointFailure, endpointFailure, type Exchange, readExchange, unreadable } from './openai-exchange.ts';
 import { parseAnswer, type ResponseFormat, responseFormat } from './openai-schema.ts';
 import { type CountTokens, tokenCounter } from './openai-tokens.ts';
+import { charged, type Evidence, promptBound, type UsageDoubt } from './openai-usage.ts';
 import { PolicyError, type Resilience } from './resilience.ts';
 
 export interface OpenAiModelOptions {
@@ -27,8 +28,12 @@ export interface OpenAiModelOptions {
   /** A larger HTTP body is not read further and counts as an answer that does not fit. Default 1 MiB. */
   readonly answerBytesMax?: number;
   /** Which parameter bounds the output. Older compatible servers know only `max_tokens`. Default `max_completion_tokens`. */
-  readonly outputLimit?: 'max_completion_tokens' | 'max_tokens';
+  readonly outputLimit?: OutputLimit;
+  /** The endpoint's count of a call was not believed. */
+  readonly onDoubt?: (doubt: UsageDoubt, detail: string) => void;
 }
+
+export type OutputLimit = 'max_completion_tokens' | 'max_tokens';
 
 type Message = OpenAI.Chat.ChatCompletionMessageParam;
 type Failure = Extract<ModelAnswer<never>, { ok: false }>;
@@ -40,8 +45,6 @@ const ANSWER_BYTES_MAX = 1024 * 1024;
 const REPAIR_ECHO_MAX = 8192;
 /** Tokens that chat formats add around a message; generous, because the reservation must not fall short (I4). */
 const MESSAGE_OVERHEAD = 8;
-/** A byte-level tokenizer makes at most about four times the tokens of o200k from plain text. */
-const SCALE_MAX = 4;
 
 /** Throws an Error when the price table has no price for the model: without one no budget can hold. */
 export function openAiModel(options: OpenAiModelOptions): Model {
@@ -51,8 +54,7 @@ export function openAiModel(options: OpenAiModelOptions): Model {
   const where = new URL(options.baseUrl).origin;
   const outputLimit = options.outputLimit ?? 'max_completion_tokens';
   let loading: Promise<{ client: OpenAI; count: CountTokens }> | undefined;
-  /** Other models count other tokens: the largest ratio of billed to counted input tokens seen, applied to later reservations. */
-  let scale = 1;
+  const bound = promptBound(options.model);
 
   async function load(): Promise<{ client: OpenAI; count: CountTokens }> {
     const [{ default: Client }, count] = await Promise.all([import('openai'), tokenCounter()]);
@@ -95,7 +97,9 @@ export function openAiModel(options: OpenAiModelOptions): Model {
     format: ResponseFormat,
     settled: ModelUsage[],
   ): Promise<{ ok: true; exchange: Exchange } | { ok: false; cause: Cause }> {
-    const counted = countPrompt(count, messages, format);
+    const texts = textsOf(messages, format);
+    const counted = texts.reduce((sum, text) => sum + count(text) + MESSAGE_OVERHEAD, 0);
+    const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text) + MESSAGE_OVERHEAD, 0);
     const priced = (tokens: { inputTokens: number; outputTokens: number }): ModelUsage => ({
       ...tokens,
       usd: toUsd(computeCost(price, tokens)),
@@ -120,7 +124,7 @@ export function openAiModel(options: OpenAiModelOptions): Model {
     /** I4: no HTTP call without a granted reservation, and every granted reservation settled once, whatever happened. */
     async function paid(call: () => Promise<Exchange>): Promise<Exchange> {
       const worst: WorstCase = priced({
-        inputTokens: Math.ceil(counted * scale),
+        inputTokens: bound.of(counted, bytes),
         outputTokens: request.maxOutputTokens,
       });
       const reservation = await request.budget.reserve(worst);
@@ -140,12 +144,11 @@ export function openAiModel(options: OpenAiModelOptions): Model {
         await settle(unbilled ? NOTHING : worst);
         throw error;
       }
-      if (answer.tokens === undefined) {
-        await settle(worst);
-      } else {
-        scale = Math.min(SCALE_MAX, Math.max(scale, answer.tokens.inputTokens / counted));
-        await settle(priced(answer.tokens));
-      }
+      const evidence = { prompt: counted, answer: count(answer.content), reserved: worst };
+      const { tokens, doubt } = charged(answer.tokens, evidence);
+      if (answer.tokens !== undefined && doubt !== 'zero') bound.seen(counted, answer.tokens.inputTokens);
+      if (doubt !== undefined) options.onDoubt?.(doubt, doubtful(answer, evidence));
+      await settle(priced(tokens));
       return answer;
     }
 
@@ -219,12 +222,16 @@ function makeClient(Client: typeof OpenAI, options: OpenAiModelOptions): OpenAI 
   });
 }
 
-function countPrompt(count: CountTokens, messages: readonly Message[], format: ResponseFormat): number {
-  const texts = messages.map((message) =>
-    typeof message.content === 'string' ? message.content : JSON.stringify(message.content),
-  );
-  const schema = JSON.stringify(format.json_schema);
-  return texts.reduce((sum, text) => sum + count(text) + MESSAGE_OVERHEAD, count(schema) + MESSAGE_OVERHEAD);
+/** Everything of a question that is billed as input. */
+function textsOf(messages: readonly Message[], format: ResponseFormat): readonly string[] {
+  const texts = messages.map(({ content }) => (typeof content === 'string' ? content : JSON.stringify(content)));
+  return [...texts, JSON.stringify(format.json_schema)];
+}
+
+function doubtful({ tokens }: Exchange, { prompt, answer, reserved }: Evidence): string {
+  const claim =
+    tokens === undefined ? 'no usable count' : `${tokens.inputTokens} input and ${tokens.outputTokens} output tokens`;
+  return `expected at most ${reserved.inputTokens} input and ${reserved.outputTokens} output tokens (a prompt of ${prompt}, an answer of ${answer}), got ${claim}; if this endpoint does not know max_completion_tokens, set MODEL_OUTPUT_LIMIT=max_tokens`;
 }
 
 function repairOf(content: string, problem: string): Message[] {

@@ -23,7 +23,7 @@ import { bounded, type Metrics, metricsOf } from './metrics.ts';
 import { estimatesOf, modelOf, readPrices } from './models.ts';
 import { startPulling } from './pulling.ts';
 import { serveInfo } from './service-info.ts';
-import { engineEvents, policyObserver, roundObserver, voterObserver } from './telemetry.ts';
+import { engineEvents, modelObserver, roundObserver, voterObserver } from './telemetry.ts';
 import { holdRound } from './vote/proposer.ts';
 import { serveVotes } from './vote/voter.ts';
 
@@ -90,7 +90,7 @@ async function live(
     );
   });
   log.info({ event: 'http.listening', port: http.port }, 'http listening');
-  const model = modelOf(config, manifest, prices, slots, policyObserver(log, metrics));
+  const model = modelOf(config, manifest, prices, slots, modelObserver(log, metrics));
 
   const nc = await joinBroker(config, subjects, agentId, log, stopping);
   watchConnection(nc, unready, log);

@@ -75,6 +75,11 @@ export function metricsOf() {
       ['model', 'outcome'],
       SLOW,
     ),
+    usageDoubted: counter(
+      'conclave_model_usage_doubted_total',
+      'Answers of the model whose token count was not believed; normally none',
+      ['doubt'],
+    ),
     costUsd: counter('conclave_cost_usd_total', 'Cost in USD, kind compute or communication', ['agent', 'kind']),
     budgetRefusals: counter('conclave_budget_refusals_total', 'Calls and messages that a budget refused', ['limit']),
     deadLetters: counter('conclave_dead_letters_total', 'Dead letters', ['code']),

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { openAiModel } from '../adapters/openai-model.ts';
+import type { UsageDoubt } from '../adapters/openai-usage.ts';
 import { createPolicy, type PolicyObserver } from '../adapters/resilience.ts';
 import { computeCost, toUsd } from '../core/cost.ts';
 import { priceOf } from '../core/prices.ts';
@@ -23,20 +24,25 @@ export function readPrices(config: Environment): PriceTable {
   }
 }
 
+export interface ModelObserver extends PolicyObserver {
+  /** The endpoint's count of a call was not believed; what was reserved, or what the text itself shows, was charged. */
+  usageDoubted(doubt: UsageDoubt, detail: string): void;
+}
+
 /** Undefined when the agent uses none. Throws ConfigError when its model has no price: no budget could hold. */
 export function modelOf(
   config: Environment,
   manifest: Manifest,
   prices: PriceTable,
   slots: number,
-  observer: PolicyObserver,
+  observer: ModelObserver,
 ): Model | undefined {
   if (!manifest.usesModel || config.OPENAI_BASE_URL === undefined) return undefined;
   const policy = createPolicy(
     {
       name: 'model',
-      timeoutMs: 60_000,
-      retry: { maxAttempts: 4, baseMs: 250, capMs: 8_000, retryAfterMaxMs: 30_000 },
+      timeoutMs: config.MODEL_TIMEOUT_MS,
+      retry: { maxAttempts: config.MODEL_ATTEMPTS, baseMs: 250, capMs: 8_000, retryAfterMaxMs: 30_000 },
       breaker: { kind: 'consecutive', failures: 8, halfOpenAfterMs: 5_000 },
       bulkhead: { limit: Math.max(8, slots), queue: 256 },
     },
@@ -50,6 +56,8 @@ export function modelOf(
     model: config.OPENAI_MODEL,
     prices,
     policy,
+    outputLimit: config.MODEL_OUTPUT_LIMIT,
+    onDoubt: (doubt, detail) => observer.usageDoubted(doubt, detail),
   });
 }
 

@@ -2,9 +2,9 @@
 import type { Logger } from 'pino';
 import type { GoalRecord } from '../protocol/goal.ts';
 import { isTerminalGoal } from '../protocol/goal.ts';
-import type { PolicyObserver } from '../adapters/resilience.ts';
 import type { EngineEvents } from './engine/events.ts';
 import { bounded, type Metrics } from './metrics.ts';
+import type { ModelObserver } from './models.ts';
 import type { RoundObserver, VoterObserver } from './vote/observer.ts';
 
 /** Distinct capabilities, message types... that get a label of their own. */
@@ -205,7 +205,7 @@ export function voterObserver(log: Logger, metrics: Metrics): VoterObserver {
   };
 }
 
-export function policyObserver(log: Logger, metrics: Metrics): PolicyObserver {
+export function modelObserver(log: Logger, metrics: Metrics): ModelObserver {
   return {
     breakerState(name, state) {
       metrics.breakerState.set({ breaker: name }, state);
@@ -218,5 +218,9 @@ export function policyObserver(log: Logger, metrics: Metrics): PolicyObserver {
     },
     timeout: (name) => log.warn({ event: 'timeout', policy: name }, 'timeout'),
     overloaded: (name) => log.warn({ event: 'overloaded', policy: name }, 'bulkhead is full'),
+    usageDoubted(doubt, detail) {
+      metrics.usageDoubted.inc({ doubt });
+      log.warn({ event: 'model.usage_doubted', doubt, detail }, "the endpoint's count of tokens was not believed");
+    },
   };
 }

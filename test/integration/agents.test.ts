@@ -178,6 +178,10 @@ describe.concurrent('a wrong environment ends the process with one line and code
     ['NATS_NKEY_SEED_FILE', '/nowhere/agent.seed'],
     ['NATS_CA', '/nowhere/ca.crt'],
     ['OPENAI_BASE_URL', 'ftp://example.org'],
+    ['MODEL_TIMEOUT_MS', '99'],
+    ['MODEL_TIMEOUT_MS', 'soon'],
+    ['MODEL_ATTEMPTS', '0'],
+    ['MODEL_OUTPUT_LIMIT', 'max'],
   ];
 
   test.for(cases)('%s=%s', async ([name, given], { onTestFinished }) => {

@@ -1,54 +1,8 @@
-/** A mesh for the tests of one file, or of one test: a name of its own on a broker, agents as processes, and a stranger who looks at it. */
+/** The mesh of a test file. */
 import { afterAll, afterEach, beforeAll, inject } from 'vitest';
-import { connectForeign, type Foreign } from '../support/foreign.ts';
-import { type AgentProcess, endProcess, startProcess } from '../support/processes.ts';
+import { type Mesh, openMesh } from '../support/open-mesh.ts';
 
-export interface Mesh {
-  readonly name: string;
-  readonly url: string;
-  readonly foreign: Foreign;
-  /** Starts an agent and returns when it is ready. `agentId`: also what AGENT_ID is set to. */
-  agent(agentId: string, options?: AgentOptions): Promise<AgentProcess>;
-  /** Starts an agent and returns at once. */
-  launch(agentId: string, options?: AgentOptions): AgentProcess;
-  /** The last words of all agents. */
-  tails(): string;
-  close(): Promise<void>;
-}
-
-export interface AgentOptions {
-  /** Default: `services/echo`. */
-  readonly folder?: string;
-  readonly env?: Readonly<Record<string, string>>;
-}
-
-export async function openMesh(label: string, url: string): Promise<Mesh> {
-  const name = `${label}-${crypto.randomUUID().slice(0, 8)}`;
-  const foreign = await connectForeign(url, name);
-  const agents: AgentProcess[] = [];
-  const launch = (agentId: string, options: AgentOptions = {}): AgentProcess => {
-    const env = { NATS_URL: url, MESH: name, AGENT_ID: agentId, ...options.env };
-    const agent = startProcess({ folder: options.folder ?? 'services/echo', env });
-    agents.push(agent);
-    return agent;
-  };
-  return {
-    name,
-    url,
-    foreign,
-    launch,
-    async agent(agentId, options) {
-      const agent = launch(agentId, options);
-      await agent.logged('agent.ready');
-      return agent;
-    },
-    tails: () => agents.map((agent) => agent.tail()).join('\n'),
-    async close() {
-      await Promise.all(agents.splice(0).map(endProcess));
-      await foreign.close();
-    },
-  };
-}
+export { type Mesh, openMesh };
 
 /** The mesh of a whole file; what its agents wrote last is printed when a test fails. */
 export function meshOfFile(label: string, start: (mesh: Mesh) => Promise<unknown>): () => Mesh {

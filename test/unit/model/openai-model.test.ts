@@ -2,6 +2,7 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { type OpenAiModelOptions, openAiModel } from '../../../shared/adapters/openai-model.ts';
+import type { UsageDoubt } from '../../../shared/adapters/openai-usage.ts';
 import { createPolicy, type PolicyOptions } from '../../../shared/adapters/resilience.ts';
 import type { ModelRequest } from '../../../shared/ports.ts';
 import { waitUntil } from '../../support/wait.ts';
@@ -9,8 +10,10 @@ import { instantTime } from './manual-time.ts';
 import { failing, hangs, json, type ScriptedEndpoint, says, scriptedEndpoint, type Step } from './scripted-endpoint.ts';
 import { recordingGate } from './spend-gate.ts';
 
+const PRICE = { inputUsdPerMTok: 1, outputUsdPerMTok: 2 };
+/** Tokens of the first are counted exactly, those of the second are another tokenizer's. */
 const PRICES = {
-  models: { m: { inputUsdPerMTok: 1, outputUsdPerMTok: 2 } },
+  models: { 'gpt-4o-m': PRICE, m: PRICE },
   communication: { usdPerMessage: 0, usdPerKiB: 0 },
 };
 const POLICY: PolicyOptions = {
@@ -42,7 +45,7 @@ async function setUp(
   const model = openAiModel({
     baseUrl: endpoint.baseUrl,
     apiKey: 'sk-very-secret-key',
-    model: 'm',
+    model: 'gpt-4o-m',
     prices: PRICES,
     policy: createPolicy({ ...POLICY, ...policy }, OBSERVER, time),
     ...options,
@@ -82,7 +85,7 @@ describe('an answer that fits', () => {
     expect(call?.path).toBe('/v1/chat/completions');
     expect(call?.headers).toMatchObject({ authorization: 'Bearer sk-very-secret-key', traceparent: '00-trace' });
     expect(call?.body).toMatchObject({
-      model: 'm',
+      model: 'gpt-4o-m',
       max_completion_tokens: 50,
       messages: [
         { role: 'system', content: 'Answer.' },
@@ -129,6 +132,55 @@ describe('an answer that fits', () => {
     await model.complete(request({ budget }));
     await model.complete(request({ budget }));
     expect(budget.reserved.map((worst) => worst.inputTokens)).toEqual([first, first * 2]);
+  });
+
+  it('reserves every byte of the first prompt where the tokenizer is not known, then what was billed', async () => {
+    const user = 'word '.repeat(1000);
+    const { model } = await setUp([says('{"a":1}'), says('{"a":1}')], { model: 'm' });
+    const budget = recordingGate();
+    await model.complete(request({ budget, user }));
+    await model.complete(request({ budget, user }));
+    const [first, second] = budget.reserved.map((worst) => worst.inputTokens);
+    expect(first).toBeGreaterThan(user.length);
+    expect(second).toBeLessThan(1200);
+  });
+});
+
+describe('a count of tokens that cannot be true', () => {
+  const claims: [UsageDoubt, unknown][] = [
+    ['missing', 'none'],
+    ['missing', { prompt_tokens: -5, completion_tokens: 1 }],
+    ['missing', { prompt_tokens: 10.5, completion_tokens: 1 }],
+    ['missing', { prompt_tokens: 'NaN', completion_tokens: 1 }],
+    ['missing', { prompt_tokens: 10 }],
+    ['zero', { prompt_tokens: 0, completion_tokens: 1 }],
+    ['zero', { prompt_tokens: 10, completion_tokens: 0 }],
+    ['over_output_limit', { prompt_tokens: 10, completion_tokens: 51 }],
+    ['over_output_limit', { prompt_tokens: 10, completion_tokens: 90_000_000 }],
+    ['over_prompt', { prompt_tokens: 90_000_000, completion_tokens: 1 }],
+  ];
+  it.each(claims)('(%s: %j) is told, and charged within what was reserved or is there', async (doubt, usage) => {
+    const doubts: UsageDoubt[] = [];
+    const onDoubt = (each: UsageDoubt): void => void doubts.push(each);
+    const { model } = await setUp([says('{"a":1}', { usage })], { onDoubt });
+    const budget = recordingGate();
+    expect(await model.complete(request({ budget }))).toMatchObject({ ok: true });
+    expect(doubts).toEqual([doubt]);
+    const [worst, paid] = [budget.reserved[0], budget.settled[0]];
+    expect(paid?.outputTokens).toBeLessThanOrEqual(worst?.outputTokens ?? 0);
+    expect(paid?.inputTokens).toBeLessThanOrEqual(4 * (worst?.inputTokens ?? 0));
+    const unusable = doubt === 'missing' || doubt === 'zero';
+    expect(paid?.usd).toBe(unusable ? worst?.usd : paid?.usd);
+  });
+
+  it('counts the text that came when the endpoint ignored the limit', async () => {
+    const text = JSON.stringify({ a: 1, pad: 'word '.repeat(500) });
+    const usage = { prompt_tokens: 100, completion_tokens: 502 };
+    const { model } = await setUp([says(text, { usage })]);
+    const budget = recordingGate();
+    await model.complete(request({ budget }));
+    expect(budget.settled[0]?.outputTokens).toBeGreaterThan(500);
+    expect(budget.settled[0]?.inputTokens).toBe(100);
   });
 });
 
