@@ -185,9 +185,9 @@ function grammar(terminal: Terminal, finish: (code: ExitCode) => void): Program 
 
   const cost = program
     .command('cost')
-    .description('what a goal cost: per agent, per task, for communication; predicted and measured')
+    .description('what a goal cost: per agent, per task, per message type; predicted and measured')
     .argument('<goalId>')
-    .option('--json', 'print the goal record as JSON');
+    .option('--json', 'print the goal record as JSON, with a `report` beside it');
   runs(cost, async () => (await import('./commands/cost.ts')).cost);
 
   const admin = program.command('admin').description('look after a mesh');

@@ -119,5 +119,6 @@ export function manifestWith(criterion: Criterion | undefined): Manifest {
     usesModel: true,
     limits: { slots: 4 },
     vote: (request, context) => judge(criterion, request, context),
+    voteEstimate: { inputTokens: 1_500, outputTokens: 100 },
   };
 }

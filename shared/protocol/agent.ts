@@ -15,7 +15,14 @@ export const Presence = z.object({
   startedAt: Timestamp,
   version: z.string(),
   load: z.object({ running: z.int().nonnegative(), slots: z.int().nonnegative() }),
-  /** Expected price of one task per capability, USD; seeds the prediction of a goal's cost. */
+  /** Expected price of one task per capability, USD: a goal's cost is predicted, and the cheapest agent chosen, by it. */
   estimates: z.record(Id, z.number().nonnegative()).optional(),
+  /** Per capability under which it is a voter: expected price of one ballot, rounds that a voted task takes, bytes of one message of a round. */
+  opinions: z
+    .record(
+      Id,
+      z.object({ usd: z.number().nonnegative(), rounds: z.number().nonnegative(), bytes: z.number().nonnegative() }),
+    )
+    .optional(),
 });
 export type Presence = z.infer<typeof Presence>;

@@ -44,6 +44,7 @@ export function subjectsOf(mesh: string) {
     tasksOfGoal: (goalId: string) => `task.${token(goalId)}.*`,
     roundKey: (roundId: string) => `round.${token(roundId)}`,
     ledgerKey: (goalId: string) => `ledger.${token(goalId)}`,
+    figuresKey: (capability: string) => `figures.${token(capability)}`,
     dagSubject: (key: string) => `$KV.${dagBucket}.${key}`,
     readySubject: (capability: string, goalId: string, taskId: string) =>
       `${m}.ready.${token(capability)}.${token(goalId)}.${token(taskId)}`,

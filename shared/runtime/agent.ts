@@ -6,6 +6,7 @@ import { ballotRecall } from '../adapters/nats-log.ts';
 import { AgentIdTaken, takeSeat } from '../adapters/nats-registry.ts';
 import { BrokerUnfit, LEASE_MS } from '../adapters/streams.ts';
 import { type Presence, PRESENCE_RENEW_MS } from '../protocol/agent.ts';
+import { priceOf } from '../core/prices.ts';
 import { decode } from '../protocol/codec.ts';
 import { CancelRequest } from '../protocol/goal.ts';
 import { Id, timestamp } from '../protocol/ids.ts';
@@ -15,12 +16,14 @@ import { type Connection, depsOn, joinBroker, systemClock } from './broker.ts';
 import { ConfigError, type Environment, EXIT_CONFIG, readConfig } from './config.ts';
 import type { Deps } from './engine/deps.ts';
 import { engineOf } from './engine/engine.ts';
+import { figuresOf } from './figures.ts';
 import { handlerRunner, voterOf } from './handlers.ts';
 import { serveHttp } from './http.ts';
 import { openMailbox } from './mailbox.ts';
 import type { Manifest } from './manifest.ts';
 import { bounded, type Metrics, metricsOf } from './metrics.ts';
-import { estimatesOf, modelOf, readPrices } from './models.ts';
+import { modelOf, readPrices } from './models.ts';
+import { learnOffers } from './offers.ts';
 import { startPulling } from './pulling.ts';
 import { serveInfo } from './service-info.ts';
 import { engineEvents, modelObserver, roundObserver, voterObserver } from './telemetry.ts';
@@ -94,14 +97,29 @@ async function live(
 
   const nc = await joinBroker(config, subjects, agentId, log, stopping);
   watchConnection(nc, unready, log);
-  const deps = depsOn(nc, subjects, agentId, prices.communication, engineEvents(log, metrics, agentId));
+  const price = manifest.usesModel ? priceOf(prices, config.OPENAI_MODEL) : undefined;
+  const figures = figuresOf({
+    agentId,
+    subjects,
+    store: () => deps.store,
+    manifest,
+    model: config.OPENAI_MODEL,
+    price: price?.ok === true ? price.price : undefined,
+  });
+  const events = engineEvents(log, metrics, agentId);
+  const deps = depsOn(nc, subjects, agentId, prices.communication, {
+    ...events,
+    taskEnded(task, durationMs) {
+      events.taskEnded(task, durationMs);
+      figures.taskEnded(task);
+    },
+  });
   const startedAt = timestamp(Date.now());
-  const estimates = estimatesOf(config, manifest, prices);
-  const weights = { agentId, role: manifest.role, capabilities, startedAt, version: manifest.version, estimates };
-  const presence = (running: number): Presence => ({ ...weights, load: { running, slots } });
+  const lasting = { agentId, role: manifest.role, capabilities, startedAt, version: manifest.version };
+  const presence = (running: number): Presence => ({ ...lasting, ...figures.offer(), load: { running, slots } });
+  await figures.tick(Date.now());
   const seat = await takeSeat(nc, subjects, presence(0));
-
-  const known: Record<string, number> = { ...estimates };
+  const offers = learnOffers(deps.registry, prices.communication);
   const observe: Asker['observe'] = (name, outcome, seconds, usage) => {
     metrics.modelSeconds.observe({ model: name, outcome }, seconds);
     metrics.modelTokens.inc({ model: name, type: 'input' }, usage.inputTokens);
@@ -121,7 +139,7 @@ async function live(
         },
         spec,
       ),
-    estimateOf: (capability) => known[capability] ?? 0,
+    predict: offers.predict,
   });
   // Also an agent without an opinion answers: its abstention is presence.
   const votes = serveVotes(
@@ -135,7 +153,7 @@ async function live(
     {
       agentId,
       capabilities,
-      decide: voterOf(deps, manifest, { model, ledgers: engine.ledgers, observe }, log),
+      decide: voterOf(deps, manifest, { model, ledgers: engine.ledgers, observe }, log, figures.ballotGiven),
       concurrency: slots,
       queueMax: VOTES_QUEUED_MAX,
     },
@@ -151,17 +169,13 @@ async function live(
     const cancel = decode(CancelRequest, data);
     if (cancel.ok) engine.recheck(cancel.value.goalId);
   });
-  const learn = async (): Promise<void> => {
-    for (const agent of await deps.registry.list()) Object.assign(known, agent.estimates);
-  };
   const timers = [
     setInterval(() => engine.renewLeases(), LEASE_MS / 3),
     setInterval(() => void engine.tick(), TICK_MS),
+    setInterval(() => void figures.tick(Date.now()), TICK_MS),
     setInterval(() => metrics.receipts.set(engine.receipts()), PRESENCE_RENEW_MS),
-    setInterval(() => void learn().catch(() => undefined), PRICES_LEARNED_MS),
   ];
   const lost = keepSeat(() => seat.renew(presence(engine.running())), log);
-  void learn().catch(() => undefined);
   await deps.bus.flush();
   unready.delete('consumers');
   log.info({ event: 'agent.ready', role: manifest.role, capabilities, slots, port: http.port }, 'ready');
@@ -179,14 +193,13 @@ async function live(
   engine.abandon();
   await settle(pulling.idle(), TICK_MS);
   for (const timer of timers) clearInterval(timer);
+  offers.stop();
+  await settle(figures.tick(Date.now(), true), LEASE_MS);
   await settle(nc.drain(), LEASE_MS);
   await http.close();
   log.info({ event: 'agent.stopped' }, 'stopped');
   if (taken !== undefined) throw taken;
 }
-
-/** Prices of other agents' capabilities change when agents come and go; prediction may lag. */
-const PRICES_LEARNED_MS = 30_000;
 
 function aborted(signal: AbortSignal): Promise<undefined> {
   return new Promise((resolve) => {

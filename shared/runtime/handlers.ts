@@ -1,8 +1,9 @@
 /** Calls a manifest's handlers: input checked before, output after, the context in between. */
 import type { Logger } from 'pino';
+import { addCost } from '../core/task-machine.ts';
 import { fit } from '../protocol/codec.ts';
 import { isTerminalGoal } from '../protocol/goal.ts';
-import type { TaskCost } from '../protocol/task.ts';
+import { NO_COST, type TaskCost } from '../protocol/task.ts';
 import type { Ballot, VoteRequest } from '../protocol/vote.ts';
 import { ask, type Asker } from './asking.ts';
 import { type Ask, HandlerError, type TaskContext } from './context.ts';
@@ -79,7 +80,14 @@ async function guarded<T>(run: () => Promise<T>): Promise<T> {
 }
 
 /** A voter's opinion, within the budget of the goal that the round belongs to. */
-export function voterOf(deps: Deps, manifest: Manifest, asker: Asker, log: Logger) {
+export function voterOf(
+  deps: Deps,
+  manifest: Manifest,
+  asker: Asker,
+  log: Logger,
+  /** Hears of each opinion what it used. */
+  given: (used: TaskCost) => void,
+) {
   return async (
     request: VoteRequest,
     signal: AbortSignal,
@@ -94,6 +102,7 @@ export function voterOf(deps: Deps, manifest: Manifest, asker: Asker, log: Logge
         throw new HandlerError('goal_ended', 'the goal is terminal', { retry: false });
       return goal?.record.budget ?? NO_LIMITS;
     };
+    let cost = NO_COST;
     // One reservation per round and voter: a round id is an id, so it can stand for the task.
     const scope = {
       goalId,
@@ -101,13 +110,15 @@ export function voterOf(deps: Deps, manifest: Manifest, asker: Asker, log: Logge
       holder: { agentId: deps.agentId, taskId: roundId, attempt: 1, vote: true as const },
       signal,
       beforeCall: () => Promise.resolve(),
-      onCost: () => undefined,
+      onCost: (more: TaskCost) => {
+        cost = addCost(cost, more);
+      },
     };
     const context = {
       ...request,
       ...(request.context === undefined ? {} : { context: await resolved(deps, request.context) }),
     };
-    return vote(context, {
+    const opinion = await vote(context, {
       agentId: deps.agentId,
       signal,
       log: {
@@ -116,5 +127,7 @@ export function voterOf(deps: Deps, manifest: Manifest, asker: Asker, log: Logge
       },
       ask: <T>(question: Ask<T>) => ask(asker, scope, question),
     });
+    given(cost);
+    return opinion;
   };
 }

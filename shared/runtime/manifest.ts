@@ -15,7 +15,7 @@ export interface Capability<In = unknown, Out = unknown> {
   readonly input: z.ZodType<In>;
   /** Output that does not fit is a failed attempt (`invalid_output`). */
   readonly output: z.ZodType<Out>;
-  /** Typical model use of one task; seeds the predicted cost. Absent: no model. */
+  /** Typical model use of one task: counts as one task beside those that are measured. Absent: no model. */
   readonly estimate?: { readonly inputTokens: number; readonly outputTokens: number };
   /** Throws HandlerError. */
   readonly run: (context: TaskContext<In>) => Promise<Out>;
@@ -41,6 +41,8 @@ export interface Manifest {
     request: VoteRequest,
     context: VoterContext,
   ) => Promise<Pick<Ballot, 'position' | 'confidence' | 'rationale'>>;
+  /** Typical model use of one ballot, as `estimate` of a capability. */
+  readonly voteEstimate?: { readonly inputTokens: number; readonly outputTokens: number };
 }
 
 /** Keeps the types of one capability's input and output together; the map in a manifest forgets them. */

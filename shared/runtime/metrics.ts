@@ -3,6 +3,8 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 
 /** Model calls and vote rounds: 10 ms, doubling up to 82 s. */
 const SLOW = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
+/** Measured over predicted: 1 is right. */
+const RATIO = [0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10];
 /** Tasks and queues: 1 ms, up to an hour. */
 const WIDE = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600];
 
@@ -81,6 +83,12 @@ export function metricsOf() {
       ['doubt'],
     ),
     costUsd: counter('conclave_cost_usd_total', 'Cost in USD, kind compute or communication', ['agent', 'kind']),
+    costPrediction: histogram(
+      'conclave_cost_prediction_ratio',
+      'Measured over predicted cost of completed goals that were predicted to cost something; 1 is right',
+      ['pattern'],
+      RATIO,
+    ),
     budgetRefusals: counter('conclave_budget_refusals_total', 'Calls and messages that a budget refused', ['limit']),
     deadLetters: counter('conclave_dead_letters_total', 'Dead letters', ['code']),
     sweepRepairs: counter('conclave_sweep_repairs_total', 'Repairs by the sweep; normally none', []),

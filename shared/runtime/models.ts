@@ -4,7 +4,6 @@ import { fileURLToPath } from 'node:url';
 import { openAiModel } from '../adapters/openai-model.ts';
 import type { UsageDoubt } from '../adapters/openai-usage.ts';
 import { createPolicy, type PolicyObserver } from '../adapters/resilience.ts';
-import { computeCost, toUsd } from '../core/cost.ts';
 import { priceOf } from '../core/prices.ts';
 import type { Model } from '../ports.ts';
 import { PriceTable } from '../protocol/prices.ts';
@@ -59,19 +58,4 @@ export function modelOf(
     outputLimit: config.MODEL_OUTPUT_LIMIT,
     onDoubt: (doubt, detail) => observer.usageDoubted(doubt, detail),
   });
-}
-
-/** Expected price of one task of each capability, USD. */
-export function estimatesOf(
-  config: Environment,
-  manifest: Manifest,
-  prices: PriceTable,
-): Readonly<Record<string, number>> {
-  const price = priceOf(prices, config.OPENAI_MODEL);
-  return Object.fromEntries(
-    Object.entries(manifest.capabilities).map(([name, { estimate }]) => [
-      name,
-      estimate === undefined || !price.ok ? 0 : toUsd(computeCost(price.price, estimate)),
-    ]),
-  );
 }

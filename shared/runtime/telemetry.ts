@@ -31,6 +31,9 @@ export function engineEvents(log: Logger, metrics: Metrics, agentId: string): En
       const labels = { pattern: goal.pattern, status: goal.status };
       metrics.goals.inc(labels);
       metrics.goalDuration.observe(labels, seconds(goal));
+      const { total, predicted } = goal.cost;
+      if (goal.status === 'completed' && predicted > 0)
+        metrics.costPrediction.observe({ pattern: goal.pattern }, total / predicted);
       const { goalId, correlationId, status, tasks, spent } = goal;
       log.info(
         {

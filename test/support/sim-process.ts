@@ -96,7 +96,7 @@ export function startProcess(world: Surroundings, options: ProcessOptions): SimP
   const engine = engineOf(deps, {
     runHandler: (ledgers) => handlerOf(world, deps, ledgers),
     hold: holdOf(deps, dice),
-    estimateOf: () => MICRO,
+    predict: (tasks) => tasks.length * MICRO,
   });
   const pulls = pullsOf(world, engine, options);
   deps.bus.subscribe(`${world.subjects.inbox(agentId)}.ended`, ({ data }) => {

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { type Context, idArgument, withMesh } from '../context.ts';
 import { EXIT, type ExitCode } from '../failure.ts';
+import { costReport } from '../cost-report.ts';
 import { costPage } from '../render/cost.ts';
 import { safeJson } from '../render/text.ts';
 import { requireGoal } from '../waiting.ts';
@@ -14,7 +15,9 @@ export async function cost(context: Context, args: readonly string[], given: unk
   const { json } = Options.parse(given);
   return withMesh(context, async (mesh) => {
     const goal = await requireGoal(mesh, goalId);
-    terminal.out(json ? safeJson(goal) : costPage(terminal.screen(), goal, await mesh.tasks(goalId)));
+    const tasks = await mesh.tasks(goalId);
+    const report = costReport(goal, tasks);
+    terminal.out(json ? safeJson({ ...goal, report }) : costPage(terminal.screen(), goal, tasks, report));
     return EXIT.done;
   });
 }

@@ -1,69 +1,107 @@
 /** The article's formula on one goal: C = sum of compute per agent + sum of communication per message; predicted beside measured. */
 import type { GoalRecord } from '../../../shared/protocol/goal.ts';
 import type { TaskRecord } from '../../../shared/protocol/task.ts';
+import type { CostReport } from '../cost-report.ts';
 import { paintStatus, type Screen } from './screen.ts';
 import { table } from './table.ts';
 import { count, usd } from './text.ts';
 import { arrange } from './tree.ts';
 
-export function costPage(screen: Screen, goal: GoalRecord, tasks: readonly TaskRecord[]): string {
-  const { compute, communication, total, predicted } = goal.cost;
-  const perAgent = Object.entries(compute).sort(([, a], [, b]) => b - a);
-  const sum = perAgent.reduce((all, [, amount]) => all + amount, 0);
-  const totals = [
-    ['compute', usd(sum), count(perAgent.length, 'agent')],
-    ['communication', usd(communication), count(goal.spent.messages, 'message')],
-    ['measured', usd(total), count(goal.spent.tokens, 'token')],
-    ['predicted', usd(predicted), deviation(total, predicted)],
-    ...(goal.budget?.usd === undefined ? [] : [['budget', usd(goal.budget.usd), share(total, goal.budget.usd)]]),
-  ];
+export function costPage(screen: Screen, goal: GoalRecord, tasks: readonly TaskRecord[], report: CostReport): string {
+  const heading = `goal ${screen.paint('heading', goal.goalId)}  ${paintStatus(screen, goal.status)}`;
   const sections = [
-    `goal ${screen.paint('heading', goal.goalId)}  ${paintStatus(screen, goal.status)}`,
-    table(
-      screen,
-      [
-        { head: 'part', cell: (row) => row[0] ?? '' },
-        { head: 'usd', cell: (row) => row[1] ?? '', right: true },
-        { head: 'of', cell: (row) => row[2] ?? '' },
-      ],
-      totals,
-    ),
+    totals(screen, goal, report),
+    ...(report.agents.length > 0 ? [agentTable(screen, report)] : []),
+    ...(tasks.length > 0 ? [taskTable(screen, tasks, report)] : []),
+    ...(report.messageTypes.length > 0 ? [messageTable(screen, report)] : []),
   ];
-  if (perAgent.length > 0) {
-    sections.push(
-      table(
-        screen,
-        [
-          { head: 'agent', cell: ([agentId]) => agentId },
-          { head: 'usd', cell: ([, amount]) => usd(amount), right: true },
-          { head: 'share', cell: ([, amount]) => share(amount, sum), right: true },
-        ],
-        perAgent,
-      ),
-    );
-  }
-  if (tasks.length > 0) {
-    sections.push(
-      table(
-        screen,
-        [
-          { head: 'task', cell: ({ lead, task }) => `${lead}${task.taskId}` },
-          { head: 'capability', cell: ({ task }) => task.capability, spare: 1 },
-          { head: 'usd', cell: ({ task }) => usd(task.cost.usd), right: true },
-          { head: 'input tokens', cell: ({ task }) => task.cost.inputTokens.toLocaleString('en-US'), right: true },
-          { head: 'output tokens', cell: ({ task }) => task.cost.outputTokens.toLocaleString('en-US'), right: true },
-          { head: 'messages', cell: ({ task }) => task.cost.messages.toLocaleString('en-US'), right: true, spare: 2 },
-        ],
-        arrange(tasks),
-      ),
-    );
-  }
-  return sections.join('\n\n');
+  return [heading, ...sections].join('\n\n');
 }
 
-function deviation(measured: number, predicted: number): string {
-  if (predicted === 0) return measured === 0 ? 'as measured' : '';
-  const percent = Math.round(((measured - predicted) / predicted) * 100);
+function totals(screen: Screen, { cost, spent, budget }: GoalRecord, report: CostReport): string {
+  const { agents, compute, communication } = report;
+  const rows = [
+    ['compute', usd(compute), count(agents.length, 'agent')],
+    ['communication', usd(communication), count(spent.messages, 'message')],
+    ['measured', usd(cost.total), count(spent.tokens, 'token')],
+    ['predicted', usd(cost.predicted), deviation(report.prediction)],
+    ...(budget?.usd === undefined ? [] : [['budget', usd(budget.usd), share(cost.total, budget.usd)]]),
+  ];
+  return table(
+    screen,
+    [
+      { head: 'part', cell: (row) => row[0] ?? '' },
+      { head: 'usd', cell: (row) => row[1] ?? '', right: true },
+      { head: 'of', cell: (row) => row[2] ?? '' },
+    ],
+    rows,
+  );
+}
+
+function agentTable(screen: Screen, { agents, compute }: CostReport): string {
+  return table(
+    screen,
+    [
+      { head: 'agent', cell: ({ agentId }) => agentId },
+      { head: 'usd', cell: (row) => usd(row.usd), right: true },
+      { head: 'share', cell: (row) => share(row.usd, compute), right: true },
+    ],
+    agents,
+  );
+}
+
+interface Row {
+  readonly name: string;
+  readonly capability: string;
+  readonly usd: number;
+  readonly counts?: TaskRecord['cost'];
+}
+
+function taskTable(screen: Screen, tasks: readonly TaskRecord[], { votes, lost }: CostReport): string {
+  const number = (of: 'inputTokens' | 'outputTokens' | 'messages') => (row: Row) =>
+    row.counts === undefined ? '' : row.counts[of].toLocaleString('en-US');
+  const outside = [
+    { name: '(votes)', capability: "voters' opinions", usd: votes },
+    { name: '(lost)', capability: 'attempts without a record', usd: lost },
+  ];
+  return table<Row>(
+    screen,
+    [
+      { head: 'task', cell: ({ name }) => name },
+      { head: 'capability', cell: ({ capability }) => capability, spare: 1 },
+      { head: 'usd', cell: (row) => usd(row.usd), right: true },
+      { head: 'input tokens', cell: number('inputTokens'), right: true },
+      { head: 'output tokens', cell: number('outputTokens'), right: true },
+      { head: 'messages', cell: number('messages'), right: true, spare: 2 },
+    ],
+    [
+      ...arrange(tasks).map(({ lead, task }) => ({
+        name: `${lead}${task.taskId}`,
+        capability: task.capability,
+        usd: task.cost.usd,
+        counts: task.cost,
+      })),
+      ...outside.filter((row) => row.usd > 0),
+    ],
+  );
+}
+
+function messageTable(screen: Screen, { messageTypes }: CostReport): string {
+  return table(
+    screen,
+    [
+      { head: 'message type', cell: ({ type }) => type },
+      { head: 'messages', cell: ({ messages }) => messages.toLocaleString('en-US'), right: true },
+      { head: 'bytes', cell: ({ bytes }) => bytes.toLocaleString('en-US'), right: true },
+      { head: 'usd', cell: (row) => usd(row.usd), right: true },
+    ],
+    messageTypes,
+  );
+}
+
+function deviation({ measured, ratio }: CostReport['prediction']): string {
+  if (ratio === null) return measured === 0 ? 'as measured' : '';
+  const percent = Math.round((ratio - 1) * 100);
   if (percent === 0) return 'as measured';
   return `measured is ${Math.abs(percent).toLocaleString('en-US')} % ${percent > 0 ? 'more' : 'less'}`;
 }

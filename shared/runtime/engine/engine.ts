@@ -1,4 +1,5 @@
 /** Puts the parts of the engine together. The same engine runs on NATS and in the simulation. */
+import type { Predict } from '../../core/prediction.ts';
 import type { Delivery } from '../../ports.ts';
 import type { RunHandler } from './attempt.ts';
 import { attemptsOf } from './attempt.ts';
@@ -20,8 +21,7 @@ import { workerOf } from './worker.ts';
 export interface EngineOptions {
   readonly runHandler: (ledgers: Ledgers) => RunHandler;
   readonly hold: HoldRound;
-  /** Expected price of one task of a capability, USD. */
-  readonly estimateOf: (capability: string) => number;
+  readonly predict: Predict;
 }
 
 export interface Engine {
@@ -54,7 +54,7 @@ export function engineOf(deps: Deps, options: EngineOptions): Engine {
   const closing = closingOf(deps, memory, ledgers);
   const joins = joinsOf(deps, memory);
   const marks = readyMarks(deps);
-  const materializer = materializerOf(deps, closing, options.estimateOf);
+  const materializer = materializerOf(deps, closing, options.predict);
   const propagation = propagationOf({ deps, memory, joins, closing, marks, materializer });
   const sweep = sweepOf(deps, closing, propagation);
   const intake = intakeOf({ deps, memory, materializer, closing, sweep });

@@ -109,7 +109,7 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
       deadline: deadlineOf(submission, now),
       total: atOnce ? tasks.length : 0,
       sinks: atOnce ? sinksOf(tasks) : [],
-      predicted: atOnce ? materializer.predict(tasks) : 0,
+      predicted: atOnce ? materializer.predict(tasks, 'any') : 0,
     };
     const goal = newGoal(submission, birth, explicit && atOnce ? 'running' : 'planning');
     const records = atOnce ? birthOrder(firstRecords(tasks, factsOf(goal))) : [];

@@ -6,6 +6,7 @@
 import { firstRecords, type GoalFacts, graphOfPlan } from '../../core/intake.ts';
 import { addUsd } from '../../core/cost.ts';
 import { sinksOf } from '../../core/dag.ts';
+import type { Predict } from '../../core/prediction.ts';
 import { nextGoal } from '../../core/goal-machine.ts';
 import { fit } from '../../protocol/codec.ts';
 import { type GoalRecord, isTerminalGoal, type LiveGoal, type TaskSpec } from '../../protocol/goal.ts';
@@ -26,13 +27,10 @@ export interface Materializer {
   run(goal: Versioned<GoalRecord>, tasks: readonly TaskSpec[], extra: number): Promise<void>;
   /** The graph that a goal's plan task committed. */
   fromPlan(goal: Versioned<GoalRecord>, planTask: CompletedTask): Promise<void>;
-  /** Expected price of these tasks, USD. */
-  predict(tasks: readonly TaskSpec[]): number;
+  readonly predict: Predict;
 }
 
-export function materializerOf(deps: Deps, closing: Closing, estimateOf: (capability: string) => number): Materializer {
-  const predict = (tasks: readonly TaskSpec[]): number => addUsd(tasks.map((task) => estimateOf(task.capability)));
-
+export function materializerOf(deps: Deps, closing: Closing, predict: Predict): Materializer {
   async function create(records: readonly TaskRecord[]): Promise<void> {
     for (let at = 0; at < records.length; at += CHUNK) {
       const writes = records.slice(at, at + CHUNK).map((task) => taskWrite(deps, task, CREATE));
@@ -58,7 +56,7 @@ export function materializerOf(deps: Deps, closing: Closing, estimateOf: (capabi
         type: 'materialize',
         total: tasks.length + extra,
         sinks,
-        predicted: standing.record.cost.predicted + predict(tasks),
+        predicted: addUsd([standing.record.cost.predicted, predict(tasks, 'any')]),
       });
       // Running already: the agent before us died between the goal's write and the last items, or is still sending them. A second item is harmless.
       const guard = step.ok ? [goalWrite(deps, step.goal, standing.revision)] : [];

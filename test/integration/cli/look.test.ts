@@ -138,7 +138,9 @@ describe('cost', () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/^predicted +\$0\.0010 +measured is 20 % more$/m);
     expect(stdout).toMatch(/^└─ a +draw +\$0 /m);
-    expect(JSON.parse((await mesh.run(['cost', 'brief-42', '--json'])).stdout)).toEqual(goalRecord());
+    const { report, ...record } = JSON.parse((await mesh.run(['cost', 'brief-42', '--json'])).stdout);
+    expect(record).toEqual(goalRecord());
+    expect(report.prediction).toEqual({ predicted: 0.001, measured: 0.0012, error: 0.0002, ratio: 1.2 });
   });
 });
 

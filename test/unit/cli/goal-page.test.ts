@@ -1,4 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { addUsd } from '../../../shared/core/cost.ts';
+import type { GoalRecord } from '../../../shared/protocol/goal.ts';
+import type { TaskRecord } from '../../../shared/protocol/task.ts';
+import { costReport } from '../../../services/cli/cost-report.ts';
 import { costPage } from '../../../services/cli/render/cost.ts';
 import { goalLine, goalPage, goalTable, resultText, unstaffed } from '../../../services/cli/render/goal.ts';
 import { screenOf } from '../../../services/cli/render/screen.ts';
@@ -109,7 +113,7 @@ describe('what show says of a goal', () => {
       taskPage(wide, task, NOW),
       goalTable(wide, [goal], NOW),
       goalLine(wide, goal, NOW),
-      costPage(wide, goal, [task]),
+      costPage(wide, goal, [task], costReport(goal, [task])),
     ].join('\n');
     expect(pages.replaceAll('\n', '')).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202e]/);
   });
@@ -161,8 +165,37 @@ describe('the list of goals', () => {
 });
 
 describe('what a goal cost', () => {
+  const pageOf = (goal: GoalRecord, of: readonly TaskRecord[]): string =>
+    costPage(wide, goal, of, costReport(goal, of));
+
+  it('is told per message type, and what voters and lost attempts cost stands below the tasks', () => {
+    const cost = {
+      compute: { 'coder-1': 0.0008, 'researcher-1': 0.0003 },
+      communication: 0.0001,
+      total: 0.0012,
+      predicted: 0.001,
+      byMessageType: {
+        vote: { messages: 1, bytes: 2_000, usd: 0.00004 },
+        ballot: { messages: 3, bytes: 600, usd: 0.00006 },
+      },
+      votes: 0.0005,
+    };
+    const goal = goalRecord({ cost });
+    const page = pageOf(goal, tasks);
+    expect(page).toMatch(/^\(votes\) +voters' opinions +\$0\.00050$/m);
+    expect(page).toMatch(/^\(lost\) +attempts without a record +\$0\.00030$/m);
+    expect(page).toMatch(/^ballot +3 +600 +\$0\.000060$/m);
+    const report = costReport(goal, tasks);
+    expect(report.messageTypes.map(({ type }) => type)).toEqual(['ballot', 'vote']);
+    expect(addUsd([...report.tasks.map(({ usd }) => usd), report.votes, report.lost])).toBe(report.compute);
+    expect(addUsd(report.agents.map(({ usd }) => usd))).toBe(report.compute);
+    expect(addUsd(report.messageTypes.map(({ usd }) => usd))).toBe(report.communication);
+    expect(addUsd([report.compute, report.communication])).toBe(goal.cost.total);
+    expect(report.prediction).toEqual({ predicted: 0.001, measured: 0.0012, error: 0.0002, ratio: 1.2 });
+  });
+
   it('is told per agent, per task and for communication, predicted beside measured', () => {
-    const page = costPage(wide, goalRecord({ budget: { usd: 0.012 } }), tasks);
+    const page = pageOf(goalRecord({ budget: { usd: 0.012 } }), tasks);
     expect(page).toMatch(/^compute +\$0\.0011 +2 agents$/m);
     expect(page).toMatch(/^communication +\$0\.00010 +5 messages$/m);
     expect(page).toMatch(/^measured +\$0\.0012 +1,234 tokens$/m);
@@ -174,7 +207,7 @@ describe('what a goal cost', () => {
 
   it('does not divide by a prediction of nothing', () => {
     const cost = { compute: {}, communication: 0, total: 0, predicted: 0 };
-    expect(costPage(wide, goalRecord({ cost }), [])).toMatch(/^predicted +\$0 +as measured$/m);
-    expect(costPage(wide, goalRecord({ cost: { ...cost, total: 1 } }), [])).toMatch(/^predicted +\$0$/m);
+    expect(pageOf(goalRecord({ cost }), [])).toMatch(/^predicted +\$0 +as measured$/m);
+    expect(pageOf(goalRecord({ cost: { ...cost, total: 1 } }), [])).toMatch(/^predicted +\$0$/m);
   });
 });
