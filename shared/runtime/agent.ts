@@ -26,6 +26,7 @@ import { modelOf, readPrices } from './models.ts';
 import { learnOffers } from './offers.ts';
 import { startPulling } from './pulling.ts';
 import { serveInfo } from './service-info.ts';
+import { collectAfterStart } from './start-up-memory.ts';
 import { engineEvents, modelObserver, roundObserver, voterObserver } from './telemetry.ts';
 import { holdRound } from './vote/proposer.ts';
 import { serveVotes } from './vote/voter.ts';
@@ -93,7 +94,7 @@ async function live(
     );
   });
   log.info({ event: 'http.listening', port: http.port }, 'http listening');
-  const model = modelOf(config, manifest, prices, slots, modelObserver(log, metrics));
+  const model = await modelOf(config, manifest, prices, slots, modelObserver(log, metrics));
 
   const nc = await joinBroker(config, subjects, agentId, log, stopping);
   watchConnection(nc, unready, log);
@@ -179,6 +180,7 @@ async function live(
   await deps.bus.flush();
   unready.delete('consumers');
   log.info({ event: 'agent.ready', role: manifest.role, capabilities, slots, port: http.port }, 'ready');
+  collectAfterStart(() => engine.running() === 0 && engine.receipts() === 0);
 
   const taken = await Promise.race([lost.taken, aborted(stopping)]);
   lost.stop();

@@ -1,5 +1,9 @@
-/** `/healthz`, `/readyz`, `/metrics` of an agent. */
-import Fastify from 'fastify';
+/**
+ * `/healthz`, `/readyz`, `/metrics` of an agent, on Node's own server: three fixed answers to GET need no router, and a framework's code would be a
+ * twentieth of an idle agent's memory.
+ */
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
 
 export interface HttpOptions {
@@ -10,22 +14,60 @@ export interface HttpOptions {
   readonly unready: () => readonly string[];
 }
 
-export async function serveHttp(options: HttpOptions): Promise<{ readonly port: number; close(): Promise<void> }> {
-  const app = Fastify({ logger: false });
-  app.get('/healthz', () => ({ status: 'ok' }));
-  app.get('/readyz', async (_request, reply) => {
-    const unready = options.unready();
-    await reply
-      .code(unready.length === 0 ? 200 : 503)
-      .send({ status: unready.length === 0 ? 'ready' : 'not ready', unready });
-  });
-  app.get('/metrics', async (_request, reply) => {
-    await reply.type(options.registry.contentType).send(await options.registry.metrics());
-  });
-  await app.listen({ host: options.host, port: options.port });
-  const address = app.server.address();
-  return {
-    port: typeof address === 'object' && address !== null ? address.port : options.port,
-    close: () => app.close(),
+export interface HttpSurface {
+  readonly port: number;
+  /** Ends idle connections, too: a scraper that keeps its connection open must not hold up the agent's end. */
+  close(): Promise<void>;
+}
+
+/** Listens before it resolves. Rejects with the system's error when the address or port cannot be had. */
+export async function serveHttp({ host, port, registry, unready }: HttpOptions): Promise<HttpSurface> {
+  const routes: Readonly<Record<string, (response: ServerResponse) => Promise<void> | void>> = {
+    '/healthz': (response) => json(response, 200, { status: 'ok' }),
+    '/readyz': (response) => {
+      const missing = unready();
+      json(response, missing.length === 0 ? 200 : 503, {
+        status: missing.length === 0 ? 'ready' : 'not ready',
+        unready: missing,
+      });
+    },
+    '/metrics': async (response) => {
+      const text = await registry.metrics();
+      response.writeHead(200, { 'content-type': registry.contentType }).end(text);
+    },
   };
+  const server = createServer((request, response) => {
+    const path = (request.url ?? '').split('?', 1)[0] ?? '';
+    const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
+    if (route === undefined)
+      return json(response, 404, { error: `expected one of ${Object.keys(routes).join(', ')}, got ${path}` });
+    if (request.method !== 'GET' && request.method !== 'HEAD')
+      return json(response.setHeader('allow', 'GET, HEAD'), 405, {
+        error: `expected GET, got ${request.method ?? ''}`,
+      });
+    void Promise.resolve(route(response)).catch((error: unknown) =>
+      json(response, 500, { error: error instanceof Error ? error.message : String(error) }),
+    );
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => resolve());
+  });
+  const address = server.address();
+  return {
+    port: isAddress(address) ? address.port : port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function isAddress(address: string | AddressInfo | null): address is AddressInfo {
+  return typeof address === 'object' && address !== null;
+}
+
+function json(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8' }).end(JSON.stringify(body));
 }

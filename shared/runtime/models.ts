@@ -1,9 +1,8 @@
 /** The agent's model and its prices, from the environment. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { openAiModel } from '../adapters/openai-model.ts';
 import type { UsageDoubt } from '../adapters/openai-usage.ts';
-import { createPolicy, type PolicyObserver } from '../adapters/resilience.ts';
+import type { PolicyObserver } from '../adapters/resilience.ts';
 import { priceOf } from '../core/prices.ts';
 import type { Model } from '../ports.ts';
 import { PriceTable } from '../protocol/prices.ts';
@@ -29,14 +28,19 @@ export interface ModelObserver extends PolicyObserver {
 }
 
 /** Undefined when the agent uses none. Throws ConfigError when its model has no price: no budget could hold. */
-export function modelOf(
+export async function modelOf(
   config: Environment,
   manifest: Manifest,
   prices: PriceTable,
   slots: number,
   observer: ModelObserver,
-): Model | undefined {
+): Promise<Model | undefined> {
   if (!manifest.usesModel || config.OPENAI_BASE_URL === undefined) return undefined;
+  // Loaded only by agents that need them.
+  const [{ createPolicy }, { openAiModel }] = await Promise.all([
+    import('../adapters/resilience.ts'),
+    import('../adapters/openai-model.ts'),
+  ]);
   const policy = createPolicy(
     {
       name: 'model',
