@@ -103,6 +103,10 @@ model-faults: deps broker ## Run 100 goals on a model that fails in 30 % of its 
 asyncapi: deps ## Write and validate the AsyncAPI document
 	@$(NODE) deploy/asyncapi/main.ts
 
+.PHONY: monitoring
+monitoring: deps ## Write docs/metrics.md from the code
+	@$(NODE) deploy/monitoring/main.ts
+
 .PHONY: ci-long
 ci-long: deps broker ## Run the suites that take minutes
 	@for suite in $(LONG_SUITES); do $(MAKE) --no-print-directory "$$suite" || exit 1; done

@@ -23,7 +23,12 @@ const RETRY_MS = 250;
 const ACK = '+ACK';
 const WORKING = '+WPI';
 
-export function natsPull(nc: NatsConnection, options: PullOptions): Pull {
+export interface NatsPull extends Pull {
+  /** Why nothing arrives, in one line; undefined while the broker takes the requests. */
+  problem(): string | undefined;
+}
+
+export function natsPull(nc: NatsConnection, options: PullOptions): NatsPull {
   const inbox = createInbox(inboxPrefixOf(nc));
   const next = `$JS.API.CONSUMER.MSG.NEXT.${options.stream}.${options.consumer}`;
   const outbox = outboxOf(nc);
@@ -36,6 +41,7 @@ export function natsPull(nc: NatsConnection, options: PullOptions): Pull {
   let scheduled = false;
   let recreating = false;
   let requests = 0;
+  let problem: string | undefined;
 
   const subscription = nc.subscribe(`${inbox}.*`, {
     callback: (error, message) => {
@@ -43,6 +49,7 @@ export function natsPull(nc: NatsConnection, options: PullOptions): Pull {
       if (isStatus(message)) onStatus(message);
       else {
         outstanding = Math.max(0, outstanding - 1);
+        problem = undefined;
         if (saved > 0) schedule();
         options.onDelivery(delivery(message, outbox));
       }
@@ -80,8 +87,10 @@ export function natsPull(nc: NatsConnection, options: PullOptions): Pull {
     outstanding -= freed;
     saved += freed;
     // 408: the request expired. Everything else says that the consumer moved, or is not there.
-    if (code === 408) schedule();
-    else void recover();
+    if (code === 408) {
+      problem = undefined;
+      schedule();
+    } else void recover();
   }
 
   async function recover(): Promise<void> {
@@ -89,8 +98,11 @@ export function natsPull(nc: NatsConnection, options: PullOptions): Pull {
     recreating = true;
     try {
       await options.recreate();
-    } catch {
-      // The broker is away; the timer below asks again.
+      problem = undefined;
+    } catch (error) {
+      // The broker, or a part of it, is away; the timer below asks again.
+      const what = error instanceof Error ? error.message : String(error);
+      problem = `consumer ${options.consumer} of stream ${options.stream} cannot be had: ${what}`;
     }
     setTimeout(() => {
       recreating = false;
@@ -115,6 +127,7 @@ export function natsPull(nc: NatsConnection, options: PullOptions): Pull {
   })();
 
   return {
+    problem: () => problem,
     request(count) {
       saved += count;
       schedule();

@@ -79,11 +79,11 @@ export interface PolicyOptions {
   readonly bulkhead: { readonly limit: number; readonly queue: number };
 }
 
-/** 0 closed, 1 half-open, 2 open: the values of `conclave_breaker_state`. */
+/** 0 closed, 1 half-open (the next call is a trial), 2 open: the values of `conclave_breaker_state`. */
 export type BreakerState = 0 | 1 | 2;
 
 export interface PolicyObserver {
-  /** Called once at the start, then on each change. */
+  /** Called once at the start, then on each change; an open breaker becomes half-open by itself when its time is over. */
   breakerState(name: string, state: BreakerState): void;
   /** `attempt` is the one that starts after `delayMs`: 2 for the first retry. */
   retry(name: string, attempt: number, delayMs: number): void;
@@ -143,11 +143,24 @@ export function createPolicy(options: PolicyOptions, observer: PolicyObserver, t
     }),
     { halfOpenAfter: options.breaker.halfOpenAfterMs, breaker: breakerRule(options.breaker) },
   );
+  let told: BreakerState | undefined;
+  function tell(state: BreakerState): void {
+    if (state === told) return;
+    told = state;
+    observer.breakerState(name, state);
+  }
   breaker.onStateChange((state) => {
-    if (state === cockatiel.CircuitState.Open) openedAt = Date.now();
-    observer.breakerState(name, METRIC[state]);
+    tell(METRIC[state]);
+    if (state !== cockatiel.CircuitState.Open) return;
+    const since = Date.now();
+    openedAt = since;
+    // cockatiel moves on only when it is asked; without calls an alert on an open breaker would never end.
+    const moveOn = (): void => {
+      if (breaker.state === cockatiel.CircuitState.Open && openedAt === since) tell(1);
+    };
+    setTimeout(moveOn, options.breaker.halfOpenAfterMs).unref();
   });
-  observer.breakerState(name, METRIC[breaker.state]);
+  tell(METRIC[breaker.state]);
 
   const guards = cockatiel.wrap(cockatiel.bulkhead(options.bulkhead.limit, options.bulkhead.queue), breaker);
   // abortOnReturn off: the signal of an attempt then aborts for one reason only, and `timed` can tell a timeout from a failure.

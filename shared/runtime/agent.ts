@@ -14,20 +14,23 @@ import { subjectsOf } from '../protocol/subjects.ts';
 import type { Asker } from './asking.ts';
 import { type Connection, depsOn, joinBroker, systemClock } from './broker.ts';
 import { ConfigError, type Environment, EXIT_CONFIG, readConfig } from './config.ts';
+import { countedBus } from './counted-bus.ts';
 import type { Deps } from './engine/deps.ts';
 import { engineOf } from './engine/engine.ts';
 import { figuresOf } from './figures.ts';
 import { handlerRunner, voterOf } from './handlers.ts';
+import { type Health, healthOf } from './health.ts';
 import { serveHttp } from './http.ts';
 import { openMailbox } from './mailbox.ts';
 import type { Manifest } from './manifest.ts';
 import { bounded, type Metrics, metricsOf } from './metrics.ts';
 import { modelOf, readPrices } from './models.ts';
 import { learnOffers } from './offers.ts';
+import { type ModelWatch, probeBroker, probeConsumers, watchModel } from './probes.ts';
 import { startPulling } from './pulling.ts';
-import { serveInfo } from './service-info.ts';
+import { endpointCounts, serveInfo } from './service-info.ts';
 import { collectAfterStart } from './start-up-memory.ts';
-import { engineEvents, modelObserver, roundObserver, voterObserver } from './telemetry.ts';
+import { engineEvents, healthEvents, messageCount, modelObserver, roundObserver, voterObserver } from './telemetry.ts';
 import { holdRound } from './vote/proposer.ts';
 import { serveVotes } from './vote/voter.ts';
 
@@ -72,21 +75,30 @@ async function live(
   log: Logger,
   stopping: AbortSignal,
 ): Promise<void> {
-  const metrics = metricsOf();
+  const capabilities = Object.keys(manifest.capabilities);
+  const metrics = metricsOf(capabilities);
+  metrics.agentInfo.set({ agent_id: agentId, role: manifest.role, version: manifest.version }, 1);
   const subjects = subjectsOf(config.MESH);
   const slots = config.SLOTS ?? manifest.limits.slots;
-  const capabilities = Object.keys(manifest.capabilities);
   if (slots < capabilities.length)
     throw new ConfigError(
       `SLOTS: expected at least ${capabilities.length}, one for each capability of this agent, got ${slots}`,
     );
   const prices = readPrices(config);
-  const unready = new Set(['broker', 'consumers']);
+  const health = healthOf(
+    {
+      broker: 'not connected yet',
+      consumers: 'not asked for yet',
+      ...(manifest.usesModel ? { model: 'not asked yet' } : {}),
+      stopping: '',
+    },
+    healthEvents(log, metrics),
+  );
   const http = await serveHttp({
     host: config.HTTP_HOST,
     port: config.HTTP_PORT,
     registry: metrics.registry,
-    unready: () => [...unready],
+    health: () => health.report(),
   }).catch((error: unknown) => {
     const detail = error instanceof Error ? error.message : String(error);
     throw new ConfigError(
@@ -94,10 +106,21 @@ async function live(
     );
   });
   log.info({ event: 'http.listening', port: http.port }, 'http listening');
-  const model = await modelOf(config, manifest, prices, slots, modelObserver(log, metrics));
+  const watch = modelWatchOf(config, manifest, health);
+  const observer = modelObserver(log, metrics);
+  const model = await modelOf(config, manifest, prices, slots, {
+    ...observer,
+    breakerState(name, state) {
+      observer.breakerState(name, state);
+      watch?.breaker(state);
+    },
+  });
 
-  const nc = await joinBroker(config, subjects, agentId, log, stopping);
-  watchConnection(nc, unready, log);
+  const nc = await joinBroker(config, subjects, agentId, stopping, (message, retryInMs) => {
+    health.fail('broker', message);
+    log.warn({ event: 'broker.unreachable', retryInMs }, message);
+  });
+  watchConnection(nc, health, metrics, log);
   const price = manifest.usesModel ? priceOf(prices, config.OPENAI_MODEL) : undefined;
   const figures = figuresOf({
     agentId,
@@ -107,14 +130,16 @@ async function live(
     model: config.OPENAI_MODEL,
     price: price?.ok === true ? price.price : undefined,
   });
-  const events = engineEvents(log, metrics, agentId);
-  const deps = depsOn(nc, subjects, agentId, prices.communication, {
+  const counts = endpointCounts();
+  const events = engineEvents(log, metrics, counts, agentId);
+  const onBroker = depsOn(nc, subjects, agentId, prices.communication, {
     ...events,
     taskEnded(task, durationMs) {
       events.taskEnded(task, durationMs);
       figures.taskEnded(task);
     },
   });
+  const deps = { ...onBroker, bus: countedBus(onBroker.bus, subjects, messageCount(metrics)) };
   const startedAt = timestamp(Date.now());
   const lasting = { agentId, role: manifest.role, capabilities, startedAt, version: manifest.version };
   const presence = (running: number): Presence => ({ ...lasting, ...figures.offer(), load: { running, slots } });
@@ -125,6 +150,7 @@ async function live(
     metrics.modelSeconds.observe({ model: name, outcome }, seconds);
     metrics.modelTokens.inc({ model: name, type: 'input' }, usage.inputTokens);
     metrics.modelTokens.inc({ model: name, type: 'output' }, usage.outputTokens);
+    if (outcome === 'ok' || outcome === 'invalid_output') watch?.answered();
   };
   const engine = engineOf(deps, {
     runHandler: (ledgers) => handlerRunner(deps, manifest, { model, ledgers, observe }, log),
@@ -160,8 +186,8 @@ async function live(
     },
   );
   const closeMailbox = mailbox(deps, manifest, metrics, log);
-  const pulling = await startPulling(nc, subjects, config.REPLICAS, engine, capabilities, slots, metrics);
-  const closeInfo = serveInfo(deps.bus, { subjects, agentId, startedAt, manifest }, pulling.stats);
+  const pulling = await startPulling(nc, subjects, config.REPLICAS, engine, capabilities, slots, metrics, counts);
+  const closeInfo = serveInfo(deps.bus, { subjects, agentId, startedAt, manifest }, counts);
   deps.bus.subscribe(`${subjects.inbox(agentId)}.ended`, ({ data }) => {
     const ended = decode(CancelRequest, data);
     if (ended.ok) engine.goalEnded(ended.value.goalId);
@@ -178,13 +204,13 @@ async function live(
   ];
   const lost = keepSeat(() => seat.renew(presence(engine.running())), log);
   await deps.bus.flush();
-  unready.delete('consumers');
+  const probes = [probeBroker(nc, health, metrics), probeConsumers(pulling.problems, health)];
   log.info({ event: 'agent.ready', role: manifest.role, capabilities, slots, port: http.port }, 'ready');
   collectAfterStart(() => engine.running() === 0 && engine.receipts() === 0);
 
   const taken = await Promise.race([lost.taken, aborted(stopping)]);
   lost.stop();
-  unready.add('stopping');
+  health.fail('stopping', 'told to stop; work under way is being finished');
   engine.drain();
   log.info({ event: 'agent.draining', running: engine.running() }, 'draining');
   if (taken === undefined) await seat.leave().catch(() => undefined);
@@ -195,6 +221,8 @@ async function live(
   engine.abandon();
   await settle(pulling.idle(), TICK_MS);
   for (const timer of timers) clearInterval(timer);
+  for (const stop of probes) stop();
+  watch?.stop();
   offers.stop();
   await settle(figures.tick(Date.now(), true), LEASE_MS);
   await settle(nc.drain(), LEASE_MS);
@@ -214,12 +242,20 @@ async function settle(work: Promise<unknown>, withinMs: number): Promise<void> {
   await Promise.race([work.catch(() => undefined), pause(withinMs, undefined, { ref: false })]);
 }
 
-function watchConnection(nc: Connection, unready: Set<string>, log: Logger): void {
-  unready.delete('broker');
+function modelWatchOf(config: Environment, manifest: Manifest, health: Health): ModelWatch | undefined {
+  if (!manifest.usesModel || config.OPENAI_BASE_URL === undefined) return undefined;
+  return watchModel(config.OPENAI_BASE_URL, config.OPENAI_API_KEY ?? 'none', health);
+}
+
+function watchConnection(nc: Connection, health: Health, metrics: Metrics, log: Logger): void {
+  health.pass('broker');
   void (async () => {
     for await (const status of nc.status()) {
-      if (status.type === 'disconnect') unready.add('broker');
-      if (status.type === 'reconnect') unready.delete('broker');
+      if (status.type === 'disconnect') {
+        metrics.brokerDisconnects.inc();
+        health.fail('broker', `the connection to ${status.server} broke; the agent keeps trying to reach its broker`);
+      }
+      if (status.type === 'reconnect') health.pass('broker');
       if (status.type === 'disconnect' || status.type === 'reconnect')
         log.warn({ event: `broker.${status.type}` }, `broker ${status.type}`);
       if (status.type === 'error') log.warn({ event: 'broker.error', err: status.error }, 'broker error');

@@ -1,6 +1,5 @@
 /** Everything of an agent that lives on the broker, behind the ports. */
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Logger } from 'pino';
 import { natsBlobs } from '../adapters/nats-blobs.ts';
 import { natsBus } from '../adapters/nats-bus.ts';
 import { BrokerUnreachable, connectBroker } from '../adapters/nats-connect.ts';
@@ -31,13 +30,13 @@ export const systemClock: Clock = {
   },
 };
 
-/** Connects as soon as the broker answers, and makes sure of its streams. Says once a try what is missing. */
+/** Connects as soon as the broker answers, and makes sure of its streams. `unreachable` is told once a try what is missing. */
 export async function joinBroker(
   config: Environment,
   subjects: Subjects,
   agentId: string,
-  log: Logger,
   stopping: AbortSignal,
+  unreachable: (message: string, retryInMs: number) => void,
 ): Promise<Connection> {
   const options = {
     url: config.NATS_URL,
@@ -54,7 +53,7 @@ export async function joinBroker(
       return nc;
     } catch (error) {
       if (!(error instanceof BrokerUnreachable)) throw error;
-      log.warn({ event: 'broker.unreachable', retryInMs: waitMs }, error.message);
+      unreachable(error.message, waitMs);
       await pause(waitMs, undefined, { signal: stopping });
     }
   }

@@ -5,13 +5,13 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
+import type { HealthReport } from './health.ts';
 
 export interface HttpOptions {
   readonly host: string;
   readonly port: number;
   readonly registry: Registry;
-  /** What is not ready; empty when everything is. */
-  readonly unready: () => readonly string[];
+  readonly health: () => HealthReport;
 }
 
 export interface HttpSurface {
@@ -21,15 +21,12 @@ export interface HttpSurface {
 }
 
 /** Listens before it resolves. Rejects with the system's error when the address or port cannot be had. */
-export async function serveHttp({ host, port, registry, unready }: HttpOptions): Promise<HttpSurface> {
+export async function serveHttp({ host, port, registry, health }: HttpOptions): Promise<HttpSurface> {
   const routes: Readonly<Record<string, (response: ServerResponse) => Promise<void> | void>> = {
     '/healthz': (response) => json(response, 200, { status: 'ok' }),
     '/readyz': (response) => {
-      const missing = unready();
-      json(response, missing.length === 0 ? 200 : 503, {
-        status: missing.length === 0 ? 'ready' : 'not ready',
-        unready: missing,
-      });
+      const report = health();
+      json(response, report.status === 'ready' ? 200 : 503, report);
     },
     '/metrics': async (response) => {
       const text = await registry.metrics();

@@ -1,19 +1,20 @@
 /** Pull loops of an agent: its capabilities, each with its share of the slots, and the mesh's submissions and cancels, which every agent takes. */
-import { natsPull } from '../adapters/nats-pull.ts';
+import { type NatsPull, natsPull } from '../adapters/nats-pull.ts';
 import { ensureCapability, ensureStreams } from '../adapters/streams.ts';
-import type { Delivery, Pull } from '../ports.ts';
+import type { Delivery } from '../ports.ts';
 import type { Subjects } from '../protocol/subjects.ts';
 import type { Connection } from './broker.ts';
 import type { Engine } from './engine/engine.ts';
 import type { Metrics } from './metrics.ts';
-import type { EndpointStats } from './service-info.ts';
+import type { EndpointCounts } from './service-info.ts';
 
 /** Submissions that one agent accepts at once. */
 const INTAKE_AT_ONCE = 64;
 const CANCELS_AT_ONCE = 8;
 
 export interface Pulling {
-  stats(capability: string): EndpointStats;
+  /** Why queues give nothing, one line each; empty when all of them do. */
+  problems(): readonly string[];
   stop(): Promise<void>;
   /** Resolves when nothing that was pulled is being worked on. */
   idle(): Promise<void>;
@@ -27,10 +28,10 @@ export async function startPulling(
   capabilities: readonly string[],
   slots: number,
   metrics: Metrics,
+  counts: EndpointCounts,
 ): Promise<Pulling> {
   const working = new Set<Promise<void>>();
-  const pulls: Pull[] = [];
-  const counts = new Map<string, { requests: number; errors: number; processingMs: number }>();
+  const pulls: NatsPull[] = [];
 
   function pull(
     stream: string,
@@ -39,7 +40,7 @@ export async function startPulling(
     recreate: () => Promise<void>,
     handle: (delivery: Delivery) => Promise<void>,
   ): void {
-    const queue: Pull = natsPull(nc, {
+    const queue = natsPull(nc, {
       stream,
       consumer,
       recreate,
@@ -62,8 +63,7 @@ export async function startPulling(
   await Promise.all(
     capabilities.map(async (capability) => {
       await ensureCapability(nc, subjects, capability);
-      const count = { requests: 0, errors: 0, processingMs: 0 };
-      counts.set(capability, count);
+      metrics.slots.set({ capability }, share);
       pull(
         subjects.dagStream,
         subjects.capabilityConsumer(capability),
@@ -74,8 +74,7 @@ export async function startPulling(
           metrics.tasksInProgress.inc({ capability });
           await engine.item(delivery, capability);
           metrics.tasksInProgress.dec({ capability });
-          count.requests += 1;
-          count.processingMs += performance.now() - startedAt;
+          counts.handled(capability, performance.now() - startedAt);
         },
       );
     }),
@@ -85,7 +84,7 @@ export async function startPulling(
   );
   pull(subjects.goalsStream, subjects.cancelConsumer, CANCELS_AT_ONCE, streams, (delivery) => engine.cancel(delivery));
   return {
-    stats: (capability) => counts.get(capability) ?? { requests: 0, errors: 0, processingMs: 0 },
+    problems: () => pulls.flatMap((queue) => queue.problem() ?? []),
     stop: async () => void (await Promise.all(pulls.map((queue) => queue.stop()))),
     async idle() {
       while (working.size > 0) await Promise.all(working);

@@ -13,16 +13,49 @@ interface Identity {
 }
 
 /** Requests, errors and processing time per capability, for STATS. */
-export interface EndpointStats {
-  readonly requests: number;
-  readonly errors: number;
-  readonly processingMs: number;
+interface EndpointStats {
+  requests: number;
+  /** Failed attempts. */
+  errors: number;
+  /** Code of the last one; never its message, which may quote a task: anybody on the broker may ask. */
+  lastError?: string;
+  processingMs: number;
+}
+
+export interface EndpointCounts {
+  handled(capability: string, processingMs: number): void;
+  failed(capability: string, code: string): void;
+  of(capability: string): Readonly<EndpointStats>;
+}
+
+export function endpointCounts(): EndpointCounts {
+  const counts = new Map<string, EndpointStats>();
+  function of(capability: string): EndpointStats {
+    const known = counts.get(capability);
+    if (known !== undefined) return known;
+    const fresh = { requests: 0, errors: 0, processingMs: 0 };
+    counts.set(capability, fresh);
+    return fresh;
+  }
+  return {
+    of,
+    handled(capability, processingMs) {
+      const count = of(capability);
+      count.requests += 1;
+      count.processingMs += processingMs;
+    },
+    failed(capability, code) {
+      const count = of(capability);
+      count.errors += 1;
+      count.lastError = code;
+    },
+  };
 }
 
 const NS_PER_MS = 1_000_000;
 
 /** Answers `$SRV.PING|INFO|STATS`, also with the service's name, and with name and id. */
-export function serveInfo(bus: Bus, identity: Identity, stats: (capability: string) => EndpointStats): () => void {
+export function serveInfo(bus: Bus, identity: Identity, counts: EndpointCounts): () => void {
   const { subjects, agentId, manifest, startedAt } = identity;
   const name = `conclave-${manifest.role}`;
   const capabilities = Object.entries(manifest.capabilities);
@@ -53,12 +86,13 @@ export function serveInfo(bus: Bus, identity: Identity, stats: (capability: stri
       ...service,
       started: startedAt,
       endpoints: endpoints.map((endpoint) => {
-        const { requests, errors, processingMs } = stats(endpoint.name);
+        const { requests, errors, processingMs, lastError } = counts.of(endpoint.name);
         const total = Math.round(processingMs * NS_PER_MS);
         return {
           ...endpoint,
           num_requests: requests,
           num_errors: errors,
+          ...(lastError === undefined ? {} : { last_error: lastError }),
           processing_time: total,
           average_processing_time: requests === 0 ? 0 : Math.round(total / requests),
         };

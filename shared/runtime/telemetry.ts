@@ -2,20 +2,28 @@
 import type { Logger } from 'pino';
 import type { GoalRecord } from '../protocol/goal.ts';
 import { isTerminalGoal } from '../protocol/goal.ts';
+import { SHUTDOWN } from './engine/attempt.ts';
 import type { EngineEvents } from './engine/events.ts';
 import { bounded, type Metrics } from './metrics.ts';
+import type { CountMessage } from './counted-bus.ts';
+import type { HealthEvents } from './health.ts';
 import type { ModelObserver } from './models.ts';
+import type { EndpointCounts } from './service-info.ts';
 import type { RoundObserver, VoterObserver } from './vote/observer.ts';
 
 /** Distinct capabilities, message types... that get a label of their own. */
 const LABELS_MAX = 100;
+const CODES_MAX = 50;
 
 function seconds(goal: GoalRecord): number {
   return isTerminalGoal(goal) ? (Date.parse(goal.finishedAt) - Date.parse(goal.createdAt)) / 1_000 : 0;
 }
 
-export function engineEvents(log: Logger, metrics: Metrics, agentId: string): EngineEvents {
+export function engineEvents(log: Logger, metrics: Metrics, counts: EndpointCounts, agentId: string): EngineEvents {
   const capabilityLabel = bounded(LABELS_MAX);
+  // Codes come from handlers, and may be anything.
+  const codeLabel = bounded(CODES_MAX);
+  const reserved = { open: 0, usd: 0 };
   // Lines that nobody reads must not cost an object each.
   const debugging = log.isLevelEnabled('debug');
   return {
@@ -34,6 +42,7 @@ export function engineEvents(log: Logger, metrics: Metrics, agentId: string): En
       const { total, predicted } = goal.cost;
       if (goal.status === 'completed' && predicted > 0)
         metrics.costPrediction.observe({ pattern: goal.pattern }, total / predicted);
+      metrics.goalsIdle.forget(goal.goalId);
       const { goalId, correlationId, status, tasks, spent } = goal;
       log.info(
         {
@@ -69,7 +78,7 @@ export function engineEvents(log: Logger, metrics: Metrics, agentId: string): En
     taskEnded(task, durationMs) {
       const labels = { capability: capabilityLabel(task.capability), status: task.status };
       metrics.tasks.inc(labels);
-      metrics.taskDuration.observe(labels, durationMs / 1_000);
+      if (durationMs !== undefined) metrics.taskDuration.observe(labels, durationMs / 1_000);
       if (!debugging) return;
       const { goalId, taskId, correlationId, status, attempt, cost } = task;
       const error = 'error' in task ? { error: task.error } : {};
@@ -90,6 +99,7 @@ export function engineEvents(log: Logger, metrics: Metrics, agentId: string): En
       );
     },
     taskDropped(task, reason) {
+      metrics.workDropped.inc({ reason: reason === SHUTDOWN ? 'shutdown' : 'lost' });
       const { goalId, taskId, correlationId } = task;
       log.info(
         { event: 'task.dropped', goalId, taskId, correlationId, reason },
@@ -97,7 +107,9 @@ export function engineEvents(log: Logger, metrics: Metrics, agentId: string): En
       );
     },
     attemptFailed(task, code, message, retryInMs) {
-      metrics.retries.inc({ policy: 'task' });
+      counts.failed(task.capability, code);
+      metrics.attemptsFailed.inc({ capability: capabilityLabel(task.capability), code: codeLabel(code) });
+      if (retryInMs !== undefined) metrics.retries.inc({ policy: 'task' });
       const { goalId, taskId, correlationId, attempt } = task;
       log.warn(
         { event: 'task.attempt_failed', goalId, taskId, correlationId, attempt, code, reason: message, retryInMs },
@@ -105,12 +117,22 @@ export function engineEvents(log: Logger, metrics: Metrics, agentId: string): En
       );
     },
     deadLetter(origin, code, ids) {
-      metrics.deadLetters.inc({ code });
+      metrics.deadLetters.inc({ code: codeLabel(code) });
       log.warn({ event: 'dead_letter', origin, code, ...ids }, 'dead letter');
     },
     sweepRepair(what, ids) {
       metrics.sweepRepairs.inc();
       log.warn({ event: 'sweep.repair', what, ...ids }, 'the sweep repaired what no message would have woken');
+    },
+    goalSwept(goalId, idleMs) {
+      metrics.goalsIdle.see(goalId, idleMs / 1_000);
+    },
+    reservations(change, usd) {
+      reserved.open += change;
+      // Sums of fractions leave a dust; nothing open is nothing reserved.
+      reserved.usd = reserved.open === 0 ? 0 : reserved.usd + change * usd;
+      metrics.reservationsOpen.set(reserved.open);
+      metrics.reservedUsd.set(reserved.usd);
     },
     budgetRefused(limit, goalId, message) {
       metrics.budgetRefusals.inc({ limit });
@@ -125,7 +147,7 @@ export function engineEvents(log: Logger, metrics: Metrics, agentId: string): En
     },
     capabilityMissing(capability, missing) {
       const label = capabilityLabel(capability);
-      metrics.capabilityMissing.set({ capability: label }, missing ? 1 : 0);
+      metrics.capabilitiesMissing.see(label, missing ? 1 : 0);
       if (missing)
         log.warn(
           { event: 'capability.missing', capability },
@@ -212,6 +234,9 @@ export function modelObserver(log: Logger, metrics: Metrics): ModelObserver {
   return {
     breakerState(name, state) {
       metrics.breakerState.set({ breaker: name }, state);
+      // Called once at the start: from then on the policy's other series exist, too.
+      metrics.retries.inc({ policy: name }, 0);
+      for (const reason of ['timeout', 'overloaded']) metrics.callsRefused.inc({ policy: name, reason }, 0);
       if (state !== 0)
         log.warn({ event: 'breaker', breaker: name, state: state === 2 ? 'open' : 'half-open' }, 'breaker');
     },
@@ -219,11 +244,36 @@ export function modelObserver(log: Logger, metrics: Metrics): ModelObserver {
       metrics.retries.inc({ policy: name });
       log.info({ event: 'retry', policy: name, attempt, delayMs }, 'retry');
     },
-    timeout: (name) => log.warn({ event: 'timeout', policy: name }, 'timeout'),
-    overloaded: (name) => log.warn({ event: 'overloaded', policy: name }, 'bulkhead is full'),
+    timeout(name) {
+      metrics.callsRefused.inc({ policy: name, reason: 'timeout' });
+      log.warn({ event: 'timeout', policy: name }, 'timeout');
+    },
+    overloaded(name) {
+      metrics.callsRefused.inc({ policy: name, reason: 'overloaded' });
+      log.warn({ event: 'overloaded', policy: name }, 'bulkhead is full');
+    },
     usageDoubted(doubt, detail) {
       metrics.usageDoubted.inc({ doubt });
       log.warn({ event: 'model.usage_doubted', doubt, detail }, "the endpoint's count of tokens was not believed");
     },
+  };
+}
+
+export function healthEvents(log: Logger, metrics: Metrics): HealthEvents {
+  return {
+    changed({ check, ok, reason }, first) {
+      metrics.ready.set({ check }, ok ? 1 : 0);
+      // That a check was not made yet, and that the agent was told to stop, is said elsewhere.
+      if (first || check === 'stopping') return;
+      if (ok) log.info({ event: 'health.passed', check }, 'check passed');
+      else log.warn({ event: 'health.failed', check, reason }, 'check failed');
+    },
+  };
+}
+
+export function messageCount(metrics: Metrics): CountMessage {
+  return (direction, type, bytes) => {
+    metrics.messages.inc({ direction, message_type: type });
+    metrics.messageBytes.inc({ direction }, bytes);
   };
 }

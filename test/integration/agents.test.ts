@@ -64,6 +64,31 @@ test('INFO has the contract of each capability, STATS its figures', async () => 
   expect(counts.every((each) => Number.isInteger(each.processing_time))).toBe(true);
 });
 
+test('STATS counts every failed attempt, and names the last error by its code alone', async () => {
+  const errors = async () => {
+    const stats = await foreign().services('STATS', 2);
+    return stats.flatMap(
+      (answer) => answer['endpoints'] as { readonly num_errors: number; readonly last_error?: string }[],
+    );
+  };
+  const sum = (found: readonly { readonly num_errors: number }[]) =>
+    found.reduce((all, each) => all + each.num_errors, 0);
+  const before = sum(await errors());
+  const task = (taskId: string, failTimes: number) => ({
+    taskId,
+    capability: 'echo',
+    input: { failTimes },
+    maxAttempts: 2,
+  });
+  await foreign().submit({ goalId: 'recovers', description: 'x', tasks: [task('a', 1)] });
+  await foreign().submit({ goalId: 'gives-up', description: 'x', tasks: [task('a', 9)] });
+  expect(await foreign().ended('recovers')).toMatchObject({ status: 'completed' });
+  expect(await foreign().ended('gives-up')).toMatchObject({ status: 'failed' });
+  const after = await errors();
+  expect(sum(after) - before).toBe(3);
+  expect(after.flatMap((each) => each.last_error ?? [])).toContain('echo_failed');
+});
+
 test('health, readiness and every metric of the protocol are served', async () => {
   const agent = await mesh().agent('served');
   const origin = await agent.origin();

@@ -37,12 +37,17 @@ describe.concurrent('waiting', () => {
       async () => (await metrics()).includes('conclave_capability_missing{capability="telepathy"} 1'),
       30_000,
     );
+    const idle = [...(await metrics()).matchAll(/^conclave_goals_idle_seconds ([\d.]+)$/gm)].map(([, seconds]) =>
+      Number(seconds),
+    );
+    expect(Math.max(...idle)).toBeGreaterThan(5);
     expect(await foreign().goal('nobody')).toMatchObject({ status: 'running' });
     expect(await foreign().task('nobody', 'a')).toMatchObject({ status: 'ready', attempt: 0 });
     await foreign().cancel('nobody', 'no such agent');
     const goal = await foreign().ended('nobody', CANCEL_MS_MAX);
     expect(goal).toMatchObject({ status: 'cancelled', tasks: { total: 1, completed: 0, failed: 0, cancelled: 1 } });
     expect(JSON.stringify(goal.error)).toContain('no such agent');
+    expect(await metrics()).toContain('conclave_tasks_total{capability="telepathy",status="cancelled"} 1\n');
   });
 
   test('a goal whose time is up fails, whether its task waits or runs', async () => {

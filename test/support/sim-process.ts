@@ -274,6 +274,8 @@ function eventsOf(world: Surroundings): EngineEvents {
     deadLetter: (origin, code) => world.note(`dead letter ${origin} ${code}`),
     sweepRepair: (what) => world.note(`sweep ${what}`),
     budgetRefused: (limit) => world.note(`budget refused ${limit}`),
+    goalSwept: () => undefined,
+    reservations: () => undefined,
     spent: () => undefined,
     engineError: (where, error) =>
       world.note(

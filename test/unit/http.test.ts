@@ -1,33 +1,46 @@
+import { once } from 'node:events';
+import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type CheckName, type Health, healthOf } from '../../shared/runtime/health.ts';
 import { type HttpSurface, serveHttp } from '../../shared/runtime/http.ts';
 
 describe("an agent's http surface", () => {
   let surface: HttpSurface;
-  let missing: string[] = [];
+  let health: Health;
+  const quiet = { changed: () => undefined };
+  const checks = (): Partial<Record<CheckName, string>> => ({ broker: 'not connected yet', consumers: '' });
   const get = (path: string, init?: RequestInit): Promise<Response> =>
     fetch(`http://127.0.0.1:${surface.port}${path}`, init);
 
   beforeEach(async () => {
-    missing = [];
-    surface = await serveHttp({ host: '127.0.0.1', port: 0, registry: new Registry(), unready: () => missing });
+    health = healthOf(checks(), quiet);
+    surface = await serveHttp({ host: '127.0.0.1', port: 0, registry: new Registry(), health: health.report });
   });
   afterEach(() => surface.close());
 
   it('is alive, ready or not', async () => {
-    missing = ['broker'];
     const response = await get('/healthz');
     expect([response.status, await response.json()]).toEqual([200, { status: 'ok' }]);
   });
 
-  it('says what is not ready', async () => {
-    missing = ['broker', 'consumers'];
+  it('says what is not ready, and why', async () => {
     const response = await get('/readyz');
-    expect([response.status, await response.json()]).toEqual([503, { status: 'not ready', unready: missing }]);
-    missing = [];
+    expect([response.status, await response.json()]).toMatchObject([
+      503,
+      {
+        status: 'not ready',
+        unready: ['broker'],
+        checks: [
+          { check: 'broker', ok: false, reason: 'not connected yet' },
+          { check: 'consumers', ok: true },
+        ],
+      },
+    ]);
+    health.pass('broker');
     const later = await get('/readyz?verbose=1');
-    expect([later.status, await later.json()]).toEqual([200, { status: 'ready', unready: [] }]);
+    expect([later.status, await later.json()]).toMatchObject([200, { status: 'ready', unready: [] }]);
   });
 
   it('serves metrics as Prometheus reads them', async () => {
@@ -44,17 +57,23 @@ describe("an agent's http surface", () => {
 
   it('says why it cannot listen', async () => {
     const { port } = surface;
-    await expect(serveHttp({ host: '127.0.0.1', port, registry: new Registry(), unready: () => [] })).rejects.toThrow(
-      /EADDRINUSE/,
-    );
+    await expect(
+      serveHttp({ host: '127.0.0.1', port, registry: new Registry(), health: health.report }),
+    ).rejects.toThrow(/EADDRINUSE/);
   });
 
-  it('ends although a connection is open', async () => {
-    const socket = connect(surface.port, '127.0.0.1');
-    await new Promise((resolve) => socket.once('connect', resolve));
-    const closed = new Promise((resolve) => socket.once('close', resolve));
+  it('ends although clients keep their connections, ask nothing, or stop half-way', async () => {
+    const keeping = new Agent({ keepAlive: true });
+    const [response] = await once(request({ port: surface.port, path: '/healthz', agent: keeping }).end(), 'response');
+    await once(response.resume(), 'end');
+    const sockets = [connect(surface.port, '127.0.0.1'), connect(surface.port, '127.0.0.1')];
+    await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+    sockets[0]?.write('GET /metrics HTTP/1.1\r\nHost: x\r\n');
+    const closed = Promise.all(
+      sockets.map((socket) => new Promise((resolve) => socket.on('error', resolve).once('close', resolve))),
+    );
     await surface.close();
     await closed;
-    expect(socket.destroyed).toBe(true);
+    keeping.destroy();
   });
 });

@@ -78,7 +78,8 @@ const CLAIM_AFTER_MS = 25;
 const BACKOFF_MS_MIN = 250;
 const BACKOFF_MS_MAX = 30_000;
 const GONE = 'not ours any more';
-const SHUTDOWN = 'shutting down';
+/** The reason that `taskDropped` gives when the agent stops. */
+export const SHUTDOWN = 'shutting down';
 
 export function attemptsOf(parts: Parts): Attempts {
   const { deps, propagation, memory } = parts;
@@ -195,8 +196,9 @@ export function attemptsOf(parts: Parts): Attempts {
         reasons: verdict.reasons,
         at: deps.clock.now(),
       });
-      deps.events.attemptFailed(sentBack, 'rejected_by_vote', verdict.reasons.join('; '), 0);
-      if (isTerminalTask(sentBack)) throw new Ended(sentBack);
+      const over = isTerminalTask(sentBack);
+      deps.events.attemptFailed(sentBack, 'rejected_by_vote', verdict.reasons.join('; '), over ? undefined : 0);
+      if (over) throw new Ended(sentBack);
       return false;
     }
 
@@ -246,7 +248,6 @@ export function attemptsOf(parts: Parts): Attempts {
 
     async function pass(ended: EndedTask, done: ReadonlySet<string>, ahead?: Ahead): Promise<void> {
       committing = true;
-      deps.events.taskEnded(ended, deps.clock.now() - claim.by.startedAt);
       parts.onProgress(ended.goalId, ended.status);
       if (ended.status === 'completed' && !done.has(GOAL_ENDED)) memory.remember(ended);
       await propagation.afterEnd(ended, done, ahead);
@@ -263,10 +264,10 @@ export function attemptsOf(parts: Parts): Attempts {
         cost,
         at: deps.clock.now(),
       });
-      if (isTerminalTask(next)) return end(next, new Set());
-      const delayMs = backoff(next.attempt, error.retryAfterMs);
+      const delayMs = isTerminalTask(next) ? undefined : backoff(next.attempt, error.retryAfterMs);
       deps.events.attemptFailed(next, reason.code, reason.message, delayMs);
-      delivery.retry(delayMs);
+      if (isTerminalTask(next)) return end(next, new Set());
+      delivery.retry(delayMs ?? 0);
       return undefined;
     }
 

@@ -6,7 +6,7 @@ import { nextTask, type Claimant, type TaskEvent } from '../../core/task-machine
 import { isTerminalTask, type TaskRecord } from '../../protocol/task.ts';
 import type { Write } from '../../ports.ts';
 import type { Deps } from './deps.ts';
-import { readTask, taskWrite, type Versioned } from './records.ts';
+import { lastStartOf, readTask, taskWrite, type Versioned } from './records.ts';
 
 /** The task is not ours (any more). `standing` is what we saw last. */
 export class ClaimLost extends Error {
@@ -67,6 +67,10 @@ export function claimOf(deps: Deps, found: Versioned<TaskRecord>, by: Claimant, 
         correlationId: step.task.correlationId,
       });
       if (outcome.status === 'committed') {
+        if (isTerminalTask(step.task)) {
+          const startedAt = step.transition === 'exhaust' ? lastStartOf(standing.record) : by.startedAt;
+          deps.events.taskEnded(step.task, startedAt === undefined ? undefined : deps.clock.now() - startedAt);
+        }
         const [revision, ...rest] = outcome.revisions;
         standing = { record: step.task, revision: revision ?? 0 };
         return { task: step.task, along: rest };

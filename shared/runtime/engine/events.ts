@@ -21,13 +21,19 @@ export interface EngineEvents {
     },
   ): void;
   taskStarted(task: TaskRecord, queuedMs: number): void;
-  taskEnded(task: TaskRecord, durationMs: number): void;
+  /** Whoever ended it. `durationMs`: since its last attempt started; undefined when none did. */
+  taskEnded(task: TaskRecord, durationMs: number | undefined): void;
   /** The handler's work was thrown away: lease lost, task cancelled, or another agent committed first. */
   taskDropped(task: TaskRecord, reason: string): void;
-  attemptFailed(task: TaskRecord, code: string, message: string, retryInMs: number): void;
+  /** `retryInMs`: undefined when it was the last attempt. */
+  attemptFailed(task: TaskRecord, code: string, message: string, retryInMs: number | undefined): void;
   deadLetter(origin: string, code: string, ids: { readonly goalId?: string; readonly taskId?: string }): void;
   sweepRepair(what: string, ids: { readonly goalId: string; readonly taskId?: string }): void;
+  /** A live goal came round. `idleMs`: for how long nothing of it has moved; 0 while somebody works on it within the task's time. */
+  goalSwept(goalId: string, idleMs: number): void;
   budgetRefused(limit: string, goalId: string, message: string): void;
+  /** The worst case of one more call is reserved in a budget, or of one less. */
+  reservations(change: 1 | -1, usd: number): void;
   spent(kind: 'compute' | 'communication', usd: number): void;
   /** Something went wrong that the next delivery will repeat. */
   engineError(where: string, error: unknown, ids: { readonly goalId?: string; readonly taskId?: string }): void;

@@ -91,29 +91,33 @@ export function ledgersOf(deps: Deps): Ledgers {
     holder: Holder,
     worst: Worst,
     limited: boolean,
-  ): Promise<{ readonly granted: Granted | { readonly ok: true }; readonly id: string }> {
+  ): Promise<{ readonly granted: Granted | { readonly ok: true }; readonly id: string; release(): void }> {
     calls += 1;
     const id = `${holder.agentId}.${holder.taskId}.${holder.attempt}.${calls}`;
     // Without a limit there is nothing to refuse; the settlement alone keeps the account.
     const granted = limited
       ? await queued(goalId, limits, (ledger) => reserve(ledger, id, holder, worst))
       : ({ ok: true } as const);
-    return { granted, id };
+    const held = limited && granted.ok;
+    const usd = worst.traffic === undefined ? worst.usd : addUsd([worst.usd, trafficSum(worst.traffic).usd]);
+    if (held) deps.events.reservations(1, usd);
+    return { granted, id, release: () => held && deps.events.reservations(-1, usd) };
   }
 
   return {
     async reserve(goalId, limits, holder, worst) {
       const tokens = worst.inputTokens + worst.outputTokens;
       const limited = limits.usd !== undefined || limits.tokens !== undefined;
-      const { granted, id } = await hold(goalId, limits, holder, { usd: worst.usd, tokens }, limited);
+      const { granted, id, release } = await hold(goalId, limits, holder, { usd: worst.usd, tokens }, limited);
       if (!granted.ok) return { granted: false, limit: granted.limit, message: granted.message };
       return {
         granted: true,
         async settle({ usd, inputTokens, outputTokens }: ModelUsage) {
-          await queued(goalId, limits, (ledger) => ({
+          const settled = queued(goalId, limits, (ledger) => ({
             ok: true,
             ledger: settle(ledger, id, holder, { usd, tokens: inputTokens + outputTokens }),
           }));
+          await settled.finally(release);
           deps.events.spent('compute', usd);
         },
       };
@@ -128,13 +132,14 @@ export function ledgersOf(deps: Deps): Ledgers {
     async exchange(goalId, limits, holder, most) {
       const traffic = priced(deps.communication, most);
       const limited = limits.usd !== undefined || limits.messages !== undefined;
-      const { granted, id } = await hold(goalId, limits, holder, { usd: 0, tokens: 0, traffic }, limited);
+      const { granted, id, release } = await hold(goalId, limits, holder, { usd: 0, tokens: 0, traffic }, limited);
       if (!granted.ok) return { granted: false, limit: granted.limit, message: granted.message };
       return {
         granted: true,
         async settle(said) {
           const actual = priced(deps.communication, said);
-          await queued(goalId, limits, (ledger) => ({ ok: true, ledger: settleTraffic(ledger, id, actual) }));
+          const settled = queued(goalId, limits, (ledger) => ({ ok: true, ledger: settleTraffic(ledger, id, actual) }));
+          await settled.finally(release);
           deps.events.spent('communication', trafficSum(actual).usd);
         },
       };

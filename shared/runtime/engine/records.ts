@@ -1,7 +1,7 @@
 /** Records of the DAG bucket: bytes <-> values, and the one way to change one: read, decide by the machine, compare-and-set. */
 import { isTerminalGoal, type GoalRecord } from '../../protocol/goal.ts';
 import { encode, parseTrusted } from '../../protocol/codec.ts';
-import type { TaskRecord } from '../../protocol/task.ts';
+import { isTerminalTask, type TaskRecord } from '../../protocol/task.ts';
 import type { Stored, Write } from '../../ports.ts';
 import { type GoalEvent, type GoalStep, nextGoal } from '../../core/goal-machine.ts';
 import { nextTask, type TaskEvent, type TaskStep } from '../../core/task-machine.ts';
@@ -96,6 +96,11 @@ export async function moveGoal(
   throw new Error(`goal ${goalId}: ${CONFLICTS_MAX} conflicts in a row`);
 }
 
+/** When the attempt under way began, ms since the epoch; undefined when there is none. */
+export function lastStartOf(task: TaskRecord): number | undefined {
+  return task.status === 'in_progress' ? Date.parse(task.startedAt) : undefined;
+}
+
 export async function moveTask(deps: Deps, from: Versioned<TaskRecord>, event: TaskEvent): Promise<Moved<TaskRecord>> {
   let standing: Versioned<TaskRecord> | undefined = from;
   const { goalId, taskId } = from.record;
@@ -110,7 +115,12 @@ export async function moveTask(deps: Deps, from: Versioned<TaskRecord>, event: T
       attempt: step.task.attempt,
       correlationId: step.task.correlationId,
     });
-    if (outcome.status === 'committed') return { ok: true, record: step.task, revision: outcome.revisions[0] ?? 0 };
+    if (outcome.status === 'committed') {
+      const startedAt = lastStartOf(standing.record);
+      if (isTerminalTask(step.task))
+        deps.events.taskEnded(step.task, startedAt === undefined ? undefined : deps.clock.now() - startedAt);
+      return { ok: true, record: step.task, revision: outcome.revisions[0] ?? 0 };
+    }
     standing = await readTask(deps, goalId, taskId);
   }
   throw new Error(`task ${goalId}/${taskId}: ${CONFLICTS_MAX} conflicts in a row`);

@@ -34,6 +34,7 @@ export function sweepOf(deps: Deps, closing: Closing, propagation: Propagation):
   async function graph(goal: LiveGoal): Promise<void> {
     const tasks = await scanTasks(deps, goal.goalId);
     const records = [...tasks.values()];
+    deps.events.goalSwept(goal.goalId, idleMs(goal, tasks, deps.clock.now()));
     if (
       records.length > 0 &&
       records.length >= goal.tasks.total &&
@@ -111,9 +112,9 @@ export function sweepOf(deps: Deps, closing: Closing, propagation: Propagation):
 
   async function missingCapabilities(goal: LiveGoal): Promise<void> {
     if (goal.tasks.total > LIGHT_TASKS_MAX) return;
-    const waiting = [...(await scanTasks(deps, goal.goalId)).values()].filter(
-      ({ record }) => record.status === 'ready',
-    );
+    const tasks = await scanTasks(deps, goal.goalId);
+    deps.events.goalSwept(goal.goalId, idleMs(goal, tasks, deps.clock.now()));
+    const waiting = [...tasks.values()].filter(({ record }) => record.status === 'ready');
     if (waiting.length === 0) return;
     const live = await alive();
     for (const { record } of waiting) deps.events.capabilityMissing(record.capability, !live.has(record.capability));
@@ -127,4 +128,15 @@ function lastChange(task: TaskRecord, tasks: ReadonlyMap<string, Versioned<TaskR
     .map((taskId) => tasks.get(taskId)?.record)
     .map((record) => (record !== undefined && isTerminalTask(record) ? Date.parse(record.finishedAt) : 0));
   return Math.max(Date.parse(task.createdAt), ...ends);
+}
+
+/** For how long nothing of a live goal has moved; work under way counts as movement for as long as the task may take. */
+function idleMs(goal: LiveGoal, tasks: ReadonlyMap<string, Versioned<TaskRecord>>, now: number): number {
+  let last = Date.parse(goal.createdAt);
+  for (const { record } of tasks.values()) {
+    if (record.status === 'in_progress')
+      last = Math.max(last, Math.min(now, Date.parse(record.startedAt) + record.timeoutMs));
+    else if (isTerminalTask(record)) last = Math.max(last, Date.parse(record.finishedAt));
+  }
+  return Math.max(0, now - last);
 }

@@ -41,6 +41,19 @@ const errorOf = (call: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => error,
   );
 
+describe('the reported state of a breaker', () => {
+  it('becomes half-open by itself when its time is over, without a call', async () => {
+    const { observer, states } = recorder();
+    const breaker = { kind: 'consecutive', failures: 1, halfOpenAfterMs: 20 } as const;
+    const policy = createPolicy({ ...OPTIONS, breaker, retry: { ...OPTIONS.retry, maxAttempts: 1 } }, observer);
+    await errorOf(policy.execute(down, { signal: live() }));
+    expect(states.slice(0, 2)).toEqual([0, 2]);
+    await waitUntil('it is reported half-open', () => states.includes(1));
+    expect(await policy.execute(() => Promise.resolve('well again'), { signal: live() })).toBe('well again');
+    expect(states).toEqual([0, 2, 1, 0]);
+  });
+});
+
 describe('retry', () => {
   it('tries again after a jittered wait, and reports each retry', async () => {
     const { observer, retries } = recorder();
