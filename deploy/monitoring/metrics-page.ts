@@ -9,7 +9,7 @@ export function agentMetrics(): readonly ListedMetric[] {
 }
 
 export function metricsPage(metrics: readonly ListedMetric[] = agentMetrics()): string {
-  const used = new Set(metrics.flatMap(({ labels }) => labels));
+  const used = new Set<string>(metrics.flatMap(({ labels }) => labels));
   return [
     '# Metrics',
     '',
@@ -31,7 +31,7 @@ export function metricsPage(metrics: readonly ListedMetric[] = agentMetrics()): 
     '| label | values |',
     '| --- | --- |',
     ...Object.entries(LABELS)
-      .filter(([label]) => used.has(label as keyof typeof LABELS))
+      .filter(([label]) => used.has(label))
       .map(([label, values]) => row([`\`${label}\``, values])),
     '',
   ].join('\n');

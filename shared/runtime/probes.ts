@@ -29,18 +29,19 @@ export function probeBroker(nc: Connection, health: Health, metrics: Metrics): S
     }
     const startedAt = performance.now();
     askedAt = startedAt;
-    nc.rtt().then(
-      () => {
-        askedAt = undefined;
-        metrics.brokerRoundTrip.set((performance.now() - startedAt) / 1_000);
-        health.pass('broker');
-      },
-      (error: unknown) => {
-        askedAt = undefined;
-        const what = error instanceof Error ? error.message : String(error);
-        health.fail('broker', `${what}; the agent keeps trying to reach its broker`);
-      },
-    );
+    void answer(startedAt);
+  }
+  async function answer(startedAt: number): Promise<void> {
+    try {
+      await nc.rtt();
+      metrics.brokerRoundTrip.set((performance.now() - startedAt) / 1_000);
+      health.pass('broker');
+    } catch (error) {
+      const what = error instanceof Error ? error.message : String(error);
+      health.fail('broker', `${what}; the agent keeps trying to reach its broker`);
+    } finally {
+      askedAt = undefined;
+    }
   }
   return repeat(ask);
 }

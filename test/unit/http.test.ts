@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { Agent, request } from 'node:http';
+import { Agent, get, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -11,7 +11,7 @@ describe("an agent's http surface", () => {
   let health: Health;
   const quiet = { changed: () => undefined };
   const checks = (): Partial<Record<CheckName, string>> => ({ broker: 'not connected yet', consumers: '' });
-  const get = (path: string, init?: RequestInit): Promise<Response> =>
+  const ask = (path: string, init?: RequestInit): Promise<Response> =>
     fetch(`http://127.0.0.1:${surface.port}${path}`, init);
 
   beforeEach(async () => {
@@ -21,12 +21,12 @@ describe("an agent's http surface", () => {
   afterEach(() => surface.close());
 
   it('is alive, ready or not', async () => {
-    const response = await get('/healthz');
+    const response = await ask('/healthz');
     expect([response.status, await response.json()]).toEqual([200, { status: 'ok' }]);
   });
 
   it('says what is not ready, and why', async () => {
-    const response = await get('/readyz');
+    const response = await ask('/readyz');
     expect([response.status, await response.json()]).toMatchObject([
       503,
       {
@@ -39,19 +39,19 @@ describe("an agent's http surface", () => {
       },
     ]);
     health.pass('broker');
-    const later = await get('/readyz?verbose=1');
+    const later = await ask('/readyz?verbose=1');
     expect([later.status, await later.json()]).toMatchObject([200, { status: 'ready', unready: [] }]);
   });
 
   it('serves metrics as Prometheus reads them', async () => {
-    const response = await get('/metrics');
+    const response = await ask('/metrics');
     expect(response.status).toBe(200);
     expect(response.headers.get('content-type')).toMatch(/^text\/plain/);
   });
 
   it('knows no other path, and no other method', async () => {
-    for (const path of ['/', '/metrics/', '/constructor', '/__proto__']) expect((await get(path)).status).toBe(404);
-    const posted = await get('/metrics', { method: 'POST' });
+    for (const path of ['/', '/metrics/', '/constructor', '/__proto__']) expect((await ask(path)).status).toBe(404);
+    const posted = await ask('/metrics', { method: 'POST' });
     expect([posted.status, posted.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
   });
 
@@ -64,7 +64,8 @@ describe("an agent's http surface", () => {
 
   it('ends although clients keep their connections, ask nothing, or stop half-way', async () => {
     const keeping = new Agent({ keepAlive: true });
-    const [response] = await once(request({ port: surface.port, path: '/healthz', agent: keeping }).end(), 'response');
+    const options = { port: surface.port, path: '/healthz', agent: keeping };
+    const response = await new Promise<IncomingMessage>((resolve) => get(options, resolve));
     await once(response.resume(), 'end');
     const sockets = [connect(surface.port, '127.0.0.1'), connect(surface.port, '127.0.0.1')];
     await Promise.all(sockets.map((socket) => once(socket, 'connect')));
@@ -74,6 +75,7 @@ describe("an agent's http surface", () => {
     );
     await surface.close();
     await closed;
+    expect(sockets.map((socket) => socket.destroyed)).toEqual([true, true]);
     keeping.destroy();
   });
 });
