@@ -20,7 +20,7 @@ export INPUT
 endif
 
 # Suites that take minutes, run by ci-long in this order.
-LONG_SUITES := demo sim-long model-faults
+LONG_SUITES := demo sim-long model-faults containers
 
 .PHONY: help
 help: ## List the targets
@@ -98,6 +98,22 @@ bench: deps broker ## Measure, beside the broker's raw limit
 .PHONY: model-faults
 model-faults: deps broker ## Run 100 goals on a model that fails in 30 % of its answers (GOALS=n, SEED=n)
 	@$(NODE) test/chaos/model-faults/main.ts
+
+.PHONY: containers
+containers: deps broker ## Run the stack in containers: kill agents and brokers, restart everything, look for secrets
+	@TESTCONTAINERS_RYUK_DISABLED=true $(BIN)/vitest run --project containers
+
+.PHONY: up
+up: deps broker ## Start a whole mesh in containers on this host, and run a goal (NODES=1 for a laptop)
+	@$(NODE) deploy/stack/main.ts up
+
+.PHONY: down
+down: deps ## Stop that mesh and remove its containers, networks, volumes and secrets
+	@$(NODE) deploy/stack/main.ts down
+
+.PHONY: image
+image: deps ## Build the container image, with an engine and base images made present where they are missing
+	@$(NODE) deploy/engine/main.ts
 
 .PHONY: asyncapi
 asyncapi: deps ## Write and validate the AsyncAPI document

@@ -2,6 +2,9 @@ import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { testKinds } from './deploy/bootstrap/test-kinds.ts';
 
+const isAskedFor = ({ name, byNameOnly }: (typeof testKinds)[number]): boolean =>
+  !byNameOnly || process.argv.some((argument) => argument === name || argument === `--project=${name}`);
+
 export default defineConfig({
   test: {
     reporters: ['default', './test/support/count-reporter.ts'],
@@ -9,7 +12,7 @@ export default defineConfig({
     allowOnly: false,
     passWithNoTests: false,
     retry: 0,
-    projects: testKinds.map((kind) => ({
+    projects: testKinds.filter(isAskedFor).map((kind) => ({
       extends: true,
       test: {
         name: kind.name,

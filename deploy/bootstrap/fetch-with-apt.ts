@@ -1,5 +1,5 @@
 /**
- * nats-server from the Debian archive, on a Debian machine, without installing anything and without root. Everything that
+ * One program from the Debian archive, on a Debian machine, without installing anything and without root. Everything that
  * apt keeps (sources, lists, cache, status) goes to a folder of ours; apt itself verifies the archive's signature against
  * Debian's keyring and the package against the archive's checksums.
  */
@@ -8,29 +8,31 @@ import { join } from 'node:path';
 import { type Archive, type AptSource, ownArchive, parseDeb822, parseOneLine } from './apt-source.ts';
 import { run } from './command.ts';
 
-/** The first suite that carries a server new enough. It keeps its name when it becomes stable. */
+/** The first suite that carries a nats-server new enough. It keeps its name when it becomes stable. */
 const suite = 'forky';
 const keyrings = ['debian-archive-keyring.gpg', 'debian-archive-keyring.pgp'];
 
+export interface DebianProgram {
+  readonly package: string;
+  /** Where the package puts it, without the leading slash. */
+  readonly path: string;
+}
+
 /**
- * Puts a nats-server below `work` and returns its path.
+ * Puts a program below `work` and returns its path.
  *
  * @param machineRoot where the machine's `etc` and `usr` are.
  * @throws Error with the first reason why not, in one line.
  */
-export function fetchWithApt(work: string, machineRoot = '/'): string {
-  return fetchFrom(debianArchive(machineRoot), work);
-}
-
-function fetchFrom(archive: Archive, work: string): string {
-  const apart = privateState(work, archive);
+export function fetchWithApt(work: string, program: DebianProgram, machineRoot = '/'): string {
+  const apart = privateState(work, debianArchive(machineRoot));
   run('apt-get', ['update', '-q', ...apart], { timeoutMs: 180_000 });
-  run('apt-get', ['download', 'nats-server', '-q', ...apart], { timeoutMs: 120_000, cwd: work });
-  return unpack(work, /^nats-server_.*\.deb$/, ['usr', 'sbin', 'nats-server']);
+  run('apt-get', ['download', program.package, '-q', ...apart], { timeoutMs: 120_000, cwd: work });
+  return unpack(work, program);
 }
 
 /** The mirror that the machine itself uses; its host is the machine's business and stands nowhere in this project. */
-function debianArchive(machineRoot: string): Archive {
+export function debianArchive(machineRoot = '/'): Archive {
   const release = readFileSync(join(machineRoot, 'etc', 'os-release'), 'utf8');
   const value = (name: string): string => new RegExp(`^${name}="?([^"\n]*)`, 'm').exec(release)?.[1] ?? '';
   const own = value('ID') === 'debian' ? ownArchive(machineSources(machineRoot), value('VERSION_CODENAME')) : undefined;
@@ -93,10 +95,10 @@ function privateState(work: string, archive: Archive): string[] {
   return Object.entries(settings).flatMap(([name, setting]) => ['-o', `${name}=${setting}`]);
 }
 
-function unpack(work: string, name: RegExp, inside: readonly string[]): string {
-  const file = readdirSync(work).find((entry) => name.test(entry));
-  if (file === undefined) throw new Error(`apt-get download left no file like ${name.source} in ${work}`);
+function unpack(work: string, program: DebianProgram): string {
+  const file = readdirSync(work).find((entry) => entry.startsWith(`${program.package}_`) && entry.endsWith('.deb'));
+  if (file === undefined) throw new Error(`apt-get download left no ${program.package}_*.deb in ${work}`);
   const target = join(work, 'unpacked');
   run('dpkg', ['-x', join(work, file), target], { timeoutMs: 60_000 });
-  return join(target, ...inside);
+  return join(target, program.path);
 }

@@ -18,7 +18,11 @@ export interface ServerSource {
 }
 
 export const serverSources: readonly ServerSource[] = [
-  { name: 'apt', available: () => exists('apt-get') && exists('dpkg'), fetch: (work) => fetchWithApt(work) },
+  {
+    name: 'apt',
+    available: () => exists('apt-get') && exists('dpkg'),
+    fetch: (work) => fetchWithApt(work, { package: 'nats-server', path: 'usr/sbin/nats-server' }),
+  },
   // On macOS the image holds a Linux executable.
   {
     name: 'docker',

@@ -1,9 +1,9 @@
 /** The broker in a container of the engine on this machine, from an image that is here already. */
 import { rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type ContainerRuntimeClient, getContainerRuntimeClient, ImageName } from 'testcontainers';
 import { announcedPort, type BrokerPlan, brokerImage, endingSignals, type TestBroker } from './broker-plan.ts';
+import { freePort } from './free-port.ts';
 import { waitUntilStopped } from './process-state.ts';
 import { waitUntil } from './wait.ts';
 
@@ -108,16 +108,4 @@ async function lastWords(container: Container): Promise<string> {
   // Each piece comes behind eight bytes that say which stream it is from and how long it is.
   const pieces = log.toString('latin1').replaceAll(/[\x00-\x02]\0{3}[^]{4}/g, '');
   return Buffer.from(pieces, 'latin1').toString('utf8').trim().split('\n').at(-1) || 'without a word';
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      const port = typeof address === 'object' && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
 }

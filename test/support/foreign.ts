@@ -11,7 +11,7 @@ import {
 } from '@nats-io/jetstream';
 import { type KV, Kvm } from '@nats-io/kv';
 import { type ObjectStore, Objm } from '@nats-io/obj';
-import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { connect, type ConnectionOptions, type NatsConnection } from '@nats-io/transport-node';
 import {
   ForeignGoal,
   ForeignLetter,
@@ -34,9 +34,15 @@ const GOAL_MS_MAX = 30_000;
 /** PROTOCOL: renew it every 2 s. */
 const RENEW_MS = 2_000;
 
-/** A new connection of its own. `id`: the agentId under which it speaks to agents. */
-export async function connectForeign(url: string, mesh: string, id = 'stranger') {
+/** A new connection of its own. `id`: the agentId under which it speaks to agents. `login`: for a broker that lets in nobody else. */
+export async function connectForeign(
+  url: string | string[],
+  mesh: string,
+  id = 'stranger',
+  login: Pick<ConnectionOptions, 'tls' | 'authenticator' | 'pingInterval' | 'maxPingOut'> = {},
+) {
   const nc = await connect({
+    ...login,
     servers: url,
     maxReconnectAttempts: -1,
     reconnectTimeWait: 100,

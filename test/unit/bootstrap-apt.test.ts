@@ -59,6 +59,7 @@ test('another release, and sources that are no network archive, are not taken fo
   ).toBeUndefined();
 });
 
+const program = { package: 'nats-server', path: 'usr/sbin/nats-server' };
 let machine: FakeMachine;
 
 beforeEach(() => {
@@ -98,7 +99,7 @@ test("on Debian the machine's mirror is asked for the newer suite, under the sam
   const work = join(machine.folder, 'work');
   machine.file('work/.keep', '');
 
-  expect(fetchWithApt(work, machine.folder)).toBe(join(work, 'unpacked/usr/sbin/nats-server'));
+  expect(fetchWithApt(work, program, machine.folder)).toBe(join(work, 'unpacked/usr/sbin/nats-server'));
 
   const asked = readFileSync(join(machine.folder, 'asked'), 'utf8');
   expect(asked).toContain('URIs: http://mirror.example/debian\nSuites: forky\nComponents: main\n');
@@ -116,7 +117,7 @@ test('elsewhere apt is not asked, and says why', () => {
   machine.file('etc/apt/sources.list', 'deb http://archive.example/ubuntu bookworm main');
   aptGet('archive.example');
   machine.file('work/.keep', '');
-  expect(() => fetchWithApt(join(machine.folder, 'work'), machine.folder)).toThrow(/no source of Debian main/);
+  expect(() => fetchWithApt(join(machine.folder, 'work'), program, machine.folder)).toThrow(/no source of Debian main/);
   expect(existsSync(join(machine.folder, 'asked'))).toBe(false);
 });
 
@@ -126,6 +127,6 @@ test("apt's own complaint is the reason when it fails", () => {
   aptGet('nowhere');
   machine.file('work/.keep', '');
   machine.file('usr/share/keyrings/debian-archive-keyring.gpg', '');
-  expect(() => fetchWithApt(join(machine.folder, 'work'), machine.folder)).toThrow(/E: not found/);
+  expect(() => fetchWithApt(join(machine.folder, 'work'), program, machine.folder)).toThrow(/E: not found/);
   expect(existsSync(join(machine.folder, 'work/unpacked'))).toBe(false);
 });

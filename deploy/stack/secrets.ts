@@ -1,0 +1,115 @@
+/**
+ * Everything that the stack must not have in an image, an environment or a repository: certificates, the brokers' list of users, each user's
+ * seed, passwords. Made on this machine, once, below one folder.
+ *
+ * The folder is for its owner alone; the files in it can be read by all, because containers that run as other users get them mounted one by one.
+ */
+import { randomBytes } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { newUserKey } from '../../shared/adapters/nats-keys.ts';
+import { run } from '../bootstrap/command.ts';
+
+const VALID_DAYS = 365;
+const OPENSSL_MS_MAX = 30_000;
+const PASSWORD_BYTES = 24;
+
+/** Whoever has credentials of its own. */
+const users = ['admin', 'cli', 'planner', 'researcher', 'coder', 'reviewer', 'echo'] as const;
+
+export interface SecretOptions {
+  /** What a key of the model endpoint is; absent: the offline model, which asks for none. */
+  readonly openAiKey?: string;
+}
+
+/** Makes what is not there yet, whole or not at all. @throws Error of one line. */
+export function ensureSecrets(folder: string, options: SecretOptions): void {
+  if (!existsSync(folder)) {
+    const fresh = `${folder}.${process.pid}`;
+    rmSync(fresh, { recursive: true, force: true });
+    mkdirSync(fresh, { recursive: true, mode: 0o700 });
+    certificates(fresh);
+    credentials(fresh);
+    put(fresh, 'grafana.password', randomBytes(PASSWORD_BYTES).toString('base64url'));
+    renameSync(fresh, folder);
+  }
+  put(folder, 'openai.key', options.openAiKey ?? 'offline');
+}
+
+function put(folder: string, name: string, text: string): void {
+  const path = join(folder, name);
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  // A container that runs already keeps the file that it has mounted: written in place, not replaced.
+  writeFileSync(path, text, { mode: 0o444 });
+}
+
+/** One authority and one certificate for all brokers. The authority's key is not kept: nothing else can ever be signed by it. */
+function certificates(folder: string): void {
+  const at = (name: string): string => join(folder, name);
+  const openssl = (...args: readonly string[]): void => {
+    run('openssl', args, { timeoutMs: OPENSSL_MS_MAX });
+  };
+  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  mkdirSync(at('nats'));
+  writeFileSync(
+    at('openssl.cnf'),
+    [
+      '[req]',
+      'distinguished_name = name',
+      '[name]',
+      '[authority]',
+      'basicConstraints = critical, CA:TRUE, pathlen:0',
+      'keyUsage = critical, keyCertSign, cRLSign',
+      'subjectKeyIdentifier = hash',
+      '[server]',
+      'basicConstraints = critical, CA:FALSE',
+      'keyUsage = critical, digitalSignature',
+      // Brokers are clients of each other.
+      'extendedKeyUsage = serverAuth, clientAuth',
+      `subjectAltName = ${['nats-1', 'nats-2', 'nats-3', 'localhost'].map((name) => `DNS:${name}`).join(', ')}, IP:127.0.0.1`,
+      '',
+    ].join('\n'),
+  );
+  const days = ['-days', String(VALID_DAYS)];
+  const config = ['-config', at('openssl.cnf')];
+  const authority = [
+    '-subj',
+    '/CN=conclave mesh',
+    '-extensions',
+    'authority',
+    '-keyout',
+    at('ca.key'),
+    '-out',
+    at('ca.crt'),
+  ];
+  openssl('req', '-x509', ...newKey, ...config, ...days, ...authority);
+  openssl('req', ...newKey, ...config, '-subj', '/CN=nats', '-keyout', at('nats/server.key'), '-out', at('server.csr'));
+  const signer = ['-CA', at('ca.crt'), '-CAkey', at('ca.key'), '-set_serial', `0x${randomBytes(16).toString('hex')}`];
+  const extensions = ['-extfile', at('openssl.cnf'), '-extensions', 'server'];
+  openssl('x509', '-req', '-in', at('server.csr'), ...signer, ...days, ...extensions, '-out', at('nats/server.crt'));
+  for (const name of ['ca.key', 'server.csr', 'openssl.cnf']) rmSync(at(name));
+  for (const name of ['ca.crt', 'nats/server.crt', 'nats/server.key']) chmodSync(at(name), 0o444);
+}
+
+function credentials(folder: string): void {
+  const keys = users.map((name) => ({ name, ...newUserKey() }));
+  for (const { name, seed } of keys) put(folder, join('seeds', name), seed);
+  put(folder, join('nats', 'auth.conf'), authConf(keys));
+}
+
+/** The brokers' accounts: one for the mesh, one for the brokers' own events. */
+function authConf(keys: readonly { readonly name: string; readonly publicKey: string }[]): string {
+  return [
+    'accounts {',
+    '  SYS { users: [] }',
+    '  MESH {',
+    '    jetstream: enabled',
+    '    users: [',
+    ...keys.map(({ name, publicKey }) => `      { nkey: ${publicKey} } # ${name}`),
+    '    ]',
+    '  }',
+    '}',
+    'system_account: SYS',
+    '',
+  ].join('\n');
+}

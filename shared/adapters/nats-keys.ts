@@ -1,0 +1,14 @@
+/** Keys by which the broker knows its users. */
+import { createUser } from '@nats-io/nkeys';
+
+export interface UserKey {
+  /** `U` and 55 characters: what the broker's configuration holds. */
+  readonly publicKey: string;
+  /** `SU` and 56 characters: what the user alone holds, in NATS_NKEY_SEED. */
+  readonly seed: string;
+}
+
+export function newUserKey(): UserKey {
+  const pair = createUser();
+  return { publicKey: pair.getPublicKey(), seed: new TextDecoder().decode(pair.getSeed()) };
+}
