@@ -133,7 +133,7 @@ async function votesOf(client: MeshClient, goal: EndedGoal, signal: AbortSignal)
     const rounds: RoundRecord[] = [];
     const ballots: Ballot[] = [];
     let ended = false;
-    for await (const entry of client.log(goal)) {
+    for await (const entry of client.log(goal.goalId)) {
       if (entry.kind === 'round') rounds.push(entry.record);
       if (entry.kind === 'ballot') ballots.push(entry.record);
       ended ||= entry.kind === 'goal' && isTerminalGoal(entry.record);

@@ -1,6 +1,7 @@
 /** The command line's grammar. What a command does is loaded when it is called, so that `--help` and a wrong option answer at once. */
 import { Command as Program, CommanderError, Option } from 'commander';
 import conclave from '../../package.json' with { type: 'json' };
+import type { LogKind } from '../../shared/core/log-entry.ts';
 import type { GoalStatus, Pattern } from '../../shared/protocol/goal.ts';
 import type { VoteMethod } from '../../shared/protocol/vote.ts';
 import { withSecretFiles } from '../../shared/runtime/secret-files.ts';
@@ -8,7 +9,7 @@ import type { Command, Context } from './context.ts';
 import { CommandFailure, EXIT, type ExitCode } from './failure.ts';
 import { safeLine } from './render/text.ts';
 import type { Terminal } from './terminal.ts';
-import { amount, everyWhole, list, metadata, oneOf, share, weights, whole } from './values.ts';
+import { amount, everyWhole, list, listOf, metadata, oneOf, share, weights, whole } from './values.ts';
 
 // Named here again because the schemas would be half of the start-up; the types see to it that none is missing.
 const PATTERNS: Readonly<Record<Pattern, true>> = {
@@ -30,6 +31,17 @@ const METHODS: Readonly<Record<VoteMethod, true>> = {
   weighted: true,
   unanimous: true,
   'ahead-by-k': true,
+};
+
+const LOG_KINDS: Readonly<Record<LogKind, true>> = {
+  goal: true,
+  task: true,
+  cost: true,
+  message: true,
+  vote: true,
+  ballot: true,
+  round: true,
+  unreadable: true,
 };
 
 const EXIT_CODES = `
@@ -153,9 +165,25 @@ function grammar(terminal: Terminal, finish: (code: ExitCode) => void): Program 
 
   const log = program
     .command('log')
-    .description('print the transitions, messages and votes of a goal')
-    .argument('<goalId>')
-    .option('--json', 'print each entry as one line of JSON');
+    .description(
+      "tell a goal's story from the log alone: transitions, messages, votes, retries, costs, in causal order",
+    )
+    .argument('[goalId]', 'with --verify it may be absent: the whole mesh')
+    .option('--agent <agentId>', 'only what this agent has a part in')
+    .option('--task <taskId>', 'only what is about this task')
+    .option('--type <kind,...>', `only these: ${Object.keys(LOG_KINDS).join(', ')}`, listOf(Object.keys(LOG_KINDS)))
+    .option('--follow', 'go on until the goal is over')
+    .option('--json', 'print each entry (with --verify each finding) as one line of JSON')
+    .addOption(new Option('--mermaid', 'print a Mermaid sequence diagram').conflicts('json'))
+    .addOption(
+      new Option('--verify', 'check that nothing is missing from the log; exit code 1 if something is').conflicts([
+        'agent',
+        'task',
+        'type',
+        'follow',
+        'mermaid',
+      ]),
+    );
   runs(log, async () => (await import('./commands/log.ts')).log);
 
   const vote = program

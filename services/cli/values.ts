@@ -31,6 +31,14 @@ export function list(text: string): readonly string[] {
   throw new InvalidArgumentError('Expected different words separated by commas, as in approve,reject.');
 }
 
+export function listOf(choices: readonly string[]): (text: string) => readonly string[] {
+  return (text) => {
+    const items = text.split(',').map((item) => item.trim());
+    if (items.every((item) => choices.includes(item))) return items;
+    throw new InvalidArgumentError(`Expected some of ${choices.join(', ')}, separated by commas.`);
+  };
+}
+
 export function oneOf(...choices: readonly string[]): (text: string) => string {
   return (text) => {
     if (choices.includes(text)) return text;

@@ -8,6 +8,7 @@ import {
 } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { z } from 'zod';
+import { REPLACES_HEADER } from '../protocol/headers.ts';
 
 /** A message as its stream keeps it. */
 export interface StreamMessage {
@@ -20,6 +21,8 @@ export interface StreamMessage {
   readonly marker: boolean;
   /** For a message that was sourced from another stream: its sequence there. */
   readonly originSequence?: number;
+  /** For a revision of a record: the one of the same key that it replaced, 0 for the first. */
+  readonly replaces?: number;
 }
 
 /** The broker answered a read with an error of its own. `code` is its JetStream error code. */
@@ -76,25 +79,54 @@ export async function readMessage(
     if (error?.err_code === NO_MESSAGE_FOUND) return undefined;
     throw new ReadRefused(error?.err_code ?? 0, error?.description ?? 'an answer without a message');
   }
-  const headers = Buffer.from(message.hdrs, 'base64').toString('latin1');
+  const headers = headersIn(Buffer.from(message.hdrs, 'base64').toString('latin1'));
   return {
     subject: message.subject,
     sequence: message.seq,
     data: Buffer.from(message.data, 'base64'),
     storedAt: Date.parse(message.time),
-    marker: isMarker((name) => headers.includes(`${name}:`)),
+    ...kept((name) => headers.get(name.toLowerCase())),
   };
+}
+
+/** `NATS/1.0` and a line per header. */
+function headersIn(text: string): ReadonlyMap<string, string> {
+  const lines = text.split('\r\n').slice(1);
+  return new Map(
+    lines.flatMap((line): [string, string][] => {
+      const colon = line.indexOf(':');
+      return colon < 0 ? [] : [[line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()]];
+    }),
+  );
+}
+
+/** What a message's headers say of it, to a reader of streams. */
+function kept(
+  header: (name: string) => string | undefined,
+): Pick<StreamMessage, 'marker' | 'originSequence' | 'replaces'> {
+  const originSequence = whole(header('Nats-Stream-Source')?.split(' ')[1]);
+  const replaces = whole(header(REPLACES_HEADER));
+  return {
+    marker: header('KV-Operation') !== undefined || header('Nats-Marker-Reason') !== undefined,
+    ...(originSequence === undefined ? {} : { originSequence }),
+    ...(replaces === undefined ? {} : { replaces }),
+  };
+}
+
+function whole(text: string | undefined): number | undefined {
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
 }
 
 export type ScanFrom =
   /** The last message of each subject that matches. */
   | { readonly kind: 'last-per-subject' }
   | { readonly kind: 'start' }
+  | { readonly kind: 'sequence'; readonly from: number }
   /** What was stored at or after this time, milliseconds since the epoch. */
   | { readonly kind: 'time'; readonly at: number };
 
 /** The sequence that a stream has reached: everything up to it was stored before the answer. */
-async function lastSequence(js: JetStreamClient, stream: string): Promise<number> {
+export async function lastSequence(js: JetStreamClient, stream: string): Promise<number> {
   const manager = await js.jetstreamManager(false);
   return (await manager.streams.info(stream)).state.last_seq;
 }
@@ -125,15 +157,12 @@ export async function* scanStream(
     try {
       for await (const message of messages) {
         clearTimeout(timer);
-        const origin = message.headers?.get('Nats-Stream-Source') ?? '';
-        const originSequence = Number(origin.split(' ')[1] ?? Number.NaN);
         yield {
           subject: message.subject,
           sequence: message.seq,
           data: message.data,
           storedAt: message.time.getTime(),
-          marker: isMarker((name) => message.headers?.has(name) === true),
-          ...(Number.isInteger(originSequence) ? { originSequence } : {}),
+          ...kept((name) => message.headers?.get(name) || undefined),
         };
         if (message.seq >= end || message.info.pending === 0) return;
         timer = setTimeout(giveUp, SCAN_SILENCE_MS);
@@ -158,11 +187,9 @@ function start(from: ScanFrom): Partial<OrderedConsumerOptions> {
       return { deliver_policy: DeliverPolicy.LastPerSubject };
     case 'start':
       return { deliver_policy: DeliverPolicy.All };
+    case 'sequence':
+      return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: from.from };
     case 'time':
       return { deliver_policy: DeliverPolicy.StartTime, opt_start_time: new Date(from.at).toISOString() };
   }
-}
-
-function isMarker(has: (header: string) => boolean): boolean {
-  return has('KV-Operation') || has('Nats-Marker-Reason');
 }

@@ -6,6 +6,7 @@ import { type FollowOptions, followGoal } from './mesh-client-follow.ts';
 import { readLog } from './mesh-client-log.ts';
 import { recordReader } from './mesh-client-records.ts';
 import { submitter } from './mesh-client-submit.ts';
+import { type VerifyOptions, verifyLog } from './mesh-client-verify.ts';
 import { natsBlobs } from './nats-blobs.ts';
 import { natsBus } from './nats-bus.ts';
 import { connectBroker } from './nats-connect.ts';
@@ -50,7 +51,9 @@ export async function openMesh(options: MeshOptions) {
     goals: records.goals,
     ...submitter(nc, subjects),
     follow: (goalId: string, follow: FollowOptions) => followGoal(nc, subjects, goalId, follow),
-    log: (goal: Parameters<typeof readLog>[2]) => readLog(nc, subjects, goal),
+    /** The story of a goal, from the log stream alone. */
+    log: (goalId: string, follow?: AbortSignal) => readLog(nc, subjects, goalId, follow),
+    verifyLog: (options: VerifyOptions) => verifyLog(nc, subjects, options),
     dead: deadLetters(nc, subjects),
     agents: natsRegistry(nc, subjects),
     blobs: natsBlobs(nc, subjects),

@@ -2,6 +2,7 @@
 import { headers, type MsgHdrs, type NatsConnection, nuid } from '@nats-io/transport-node';
 import type { Write } from '../ports.ts';
 import { parseTrusted } from '../protocol/codec.ts';
+import { REPLACES_HEADER } from '../protocol/headers.ts';
 import { outboxOf } from './outbox.ts';
 import { requestsOf } from './requests.ts';
 
@@ -27,7 +28,11 @@ const UNKNOWN_CODES = new Set([10008, 10009, 10023, 10077, 10167, 10174, 10176, 
 
 function guardHeaders(write: Write): MsgHdrs {
   const h = headers();
-  if (write.expect !== undefined) h.set('Nats-Expected-Last-Subject-Sequence', String(write.expect));
+  if (write.expect !== undefined) {
+    const replaces = String(write.expect);
+    h.set('Nats-Expected-Last-Subject-Sequence', replaces);
+    h.set(REPLACES_HEADER, replaces);
+  }
   if (write.dedupe !== undefined) h.set('Nats-Msg-Id', write.dedupe);
   if (write.ttl !== undefined) h.set('Nats-TTL', write.ttl);
   return h;

@@ -43,9 +43,16 @@ export function subjectsOf(mesh: string) {
     taskKey: (goalId: string, taskId: string) => `task.${token(goalId)}.${token(taskId)}`,
     tasksOfGoal: (goalId: string) => `task.${token(goalId)}.*`,
     roundKey: (roundId: string) => `round.${token(roundId)}`,
+    /** All decisions: their keys do not name the goal. */
+    roundKeys: 'round.*',
     ledgerKey: (goalId: string) => `ledger.${token(goalId)}`,
     figuresKey: (capability: string) => `figures.${token(capability)}`,
     dagSubject: (key: string) => `$KV.${dagBucket}.${key}`,
+    /** The key of a record's subject; another subject as it is. */
+    keyOfSubject: (subject: string): string => {
+      const prefix = `$KV.${dagBucket}.`;
+      return subject.startsWith(prefix) ? subject.slice(prefix.length) : subject;
+    },
     readySubject: (capability: string, goalId: string, taskId: string) =>
       `${m}.ready.${token(capability)}.${token(goalId)}.${token(taskId)}`,
     /** No capability's: agents measure here what a stored message takes. */
@@ -79,6 +86,11 @@ export function subjectsOf(mesh: string) {
     deadWildcard: `${m}.dead.>`,
     dead: (origin: DeadOrigin) => `${m}.dead.${origin}`,
   };
+}
+
+/** Does a subject lie below a pattern that ends in a wildcard? */
+export function isBelow(pattern: string, subject: string): boolean {
+  return subject.startsWith(pattern.slice(0, -1));
 }
 
 /** Where a dead letter came from: the last token of its subject. */

@@ -44,6 +44,8 @@ export type TaskVote = z.infer<typeof TaskVote>;
 export const VoteRequest = z.object({
   roundId: Id,
   goalId: Id.optional(),
+  /** The task whose result is voted on. */
+  taskId: Id.optional(),
   proposal: z.string().max(262_144),
   context: z.json().optional(),
   options: z.array(Option).min(1).max(64),

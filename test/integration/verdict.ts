@@ -1,6 +1,7 @@
 /** The checker on a mesh that has come to rest. */
 import { expect } from 'vitest';
 import { gather, judge, logHasCaughtUp, type Verdict } from '../support/checker.ts';
+import { missingFromLog } from '../support/log-verdict.ts';
 import { waitUntil } from '../support/wait.ts';
 import type { Mesh } from './mesh.ts';
 
@@ -19,5 +20,6 @@ export async function expectSound(mesh: Mesh, acknowledged: readonly string[]): 
   });
   const verdict = judge(name, evidence, acknowledged);
   expect(verdict.violations).toEqual([]);
+  expect(await missingFromLog(mesh.url, name)).toEqual([]);
   return verdict;
 }

@@ -1,6 +1,7 @@
 /** The goal machine under any events in any order: it answers each, ends once, and its counts are exact when it does (I5). */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { goalChange, goalState } from '../../shared/core/history.ts';
 import {
   type Birth,
   countTasks,
@@ -118,6 +119,19 @@ describe('a goal', () => {
     fc.assert(
       fc.property(life, ([first, events]) => {
         for (const { before, after } of live(first, events)) if (isTerminalGoal(before)) expect(after).toBeUndefined();
+      }),
+      RUNS,
+    );
+  });
+
+  test('leaves records from which each of its steps can be named, so that a log is told and verified by them (I9)', () => {
+    fc.assert(
+      fc.property(life, ([first, events]) => {
+        expect(goalChange(undefined, first)).toBe('accept');
+        for (const { before, event: each, after } of live(first, events)) {
+          if (after === undefined) continue;
+          expect(goalChange(goalState(before), after)).toBe(each.type);
+        }
       }),
       RUNS,
     );

@@ -1,6 +1,7 @@
 /** The task machine under any events in any order: it answers each, and no order of them breaks I1, I3 or I10. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { taskChange, taskState } from '../../shared/core/history.ts';
 import { addCost, type Claimant, dependenciesDone, nextTask, type TaskEvent } from '../../shared/core/task-machine.ts';
 import { isTerminalTask, NO_COST, type TaskCost, TaskRecord } from '../../shared/protocol/task.ts';
 
@@ -87,6 +88,26 @@ function live(first: TaskRecord, events: readonly TaskEvent[]): Step[] {
   });
 }
 
+/** What a reader of the records may call the step: an unclaimed attempt that failed and one whose lease ran out look the same. */
+function namesOf(each: TaskEvent, before: TaskRecord): readonly string[] {
+  switch (each.type) {
+    case 'claim':
+      return before.status === 'in_progress' ? ['takeover', 'exhaust'] : ['claim', 'propose'];
+    case 'propose':
+      return ['propose', 'claim'];
+    case 'reject':
+      return ['rework', 'fail'];
+    case 'fail':
+      return ['retry', 'fail'];
+    case 'expire':
+      return ['retry', 'exhaust'];
+    case 'release':
+    case 'complete':
+    case 'cancel':
+      return [each.type];
+  }
+}
+
 const life = fc.tuple(birth, fc.array(event, { maxLength: 25 }));
 const RUNS = { numRuns: 1_500 };
 
@@ -165,6 +186,20 @@ describe('a task', () => {
           expect(identity(after)).toBe(identity(before));
           expect(after.cost.usd).toBeGreaterThanOrEqual(before.cost.usd);
           expect(after.cost.inputTokens).toBeGreaterThanOrEqual(before.cost.inputTokens);
+        }
+      }),
+      RUNS,
+    );
+  });
+
+  test('leaves records from which each of its steps can be named, so that a log is told and verified by them (I9)', () => {
+    fc.assert(
+      fc.property(life, ([first, events]) => {
+        expect(taskChange(undefined, first)).toBe('create');
+        for (const { before, event: each, after } of live(first, events)) {
+          if (after === undefined) continue;
+          const name = taskChange(taskState(before), after);
+          expect(namesOf(each, before)).toContain(name);
         }
       }),
       RUNS,

@@ -1,11 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { agentTable } from '../../../services/cli/render/agents.ts';
 import { deadTable } from '../../../services/cli/render/dead.ts';
-import { logLine } from '../../../services/cli/render/log.ts';
 import { screenOf } from '../../../services/cli/render/screen.ts';
-import { widthOf } from '../../../services/cli/render/text.ts';
 import { roundPage } from '../../../services/cli/render/vote.ts';
-import { at, CREATED_AT, CREATED_MS, goalRecord, presence, roundRecord, taskRecord } from './records.ts';
+import { CREATED_AT, CREATED_MS, presence, roundRecord } from './records.ts';
 
 const wide = screenOf(Number.POSITIVE_INFINITY, false);
 
@@ -36,71 +34,6 @@ describe('the list of dead letters', () => {
     };
     expect(deadTable(wide, [{ sequence: 12, letter }]).split('\n')[1]).toMatch(
       /^12 +2030-01-31 12:00:00 +ready +g +t +3 +\$0\.5000 +attempts_exhausted +three failures\\u001b\[2J$/,
-    );
-  });
-});
-
-describe('a line of the log', () => {
-  const place = { sequence: 1, at: CREATED_MS + 1_234, subject: 'mesh.x' };
-
-  it('tells transitions', () => {
-    expect(logLine(wide, { ...place, kind: 'goal', record: goalRecord() })).toBe(
-      '12:00:01.234 goal     running  1 of 3 tasks  $0.0012',
-    );
-    const failed = taskRecord({
-      status: 'failed',
-      attempt: 3,
-      agentId: 'coder-1',
-      finishedAt: at(1),
-      error: { code: 'c', message: 'm' },
-    });
-    expect(logLine(wide, { ...place, kind: 'task', record: failed })).toBe(
-      '12:00:01.234 task     a  failed  coder-1  attempt 3  c: m',
-    );
-  });
-
-  it('tells messages and votes, made safe and cut', () => {
-    const common = { goalId: 'brief-42', correlationId: 'c', timestamp: CREATED_AT };
-    const message = {
-      ...common,
-      id: '1',
-      sender: 'coder-1',
-      receiver: 'review',
-      messageType: 'ask',
-      content: { text: '\u001b[2J'.repeat(99) },
-      hops: 0,
-    };
-    const line = logLine(screenOf(70, false), { ...place, kind: 'message', record: message });
-    expect(line).toMatch(/^12:00:01\.234 message {2}coder-1 → review {2}ask {2}\{"text":"\\u001b\[2J.*…$/);
-    expect(widthOf(line)).toBeLessThanOrEqual(70);
-    const request = {
-      roundId: 'r',
-      proposal: 'ok?',
-      options: ['yes'],
-      rule: { method: 'majority' as const },
-      roster: ['a', 'b'],
-      deadline: CREATED_AT,
-      correlationId: 'c',
-    };
-    expect(logLine(wide, { ...place, kind: 'vote', record: request })).toBe(
-      '12:00:01.234 vote     r  majority of 2 voters  ok?',
-    );
-    const ballot = {
-      roundId: 'r',
-      agent: 'a',
-      position: 'yes',
-      confidence: 0.5,
-      rationale: 'why\nnot',
-      timestamp: CREATED_AT,
-    };
-    expect(logLine(wide, { ...place, kind: 'ballot', record: ballot })).toBe(
-      '12:00:01.234 ballot   r  a: yes (0.50)  why not',
-    );
-    expect(logLine(wide, { ...place, kind: 'round', record: roundRecord() })).toBe(
-      '12:00:01.234 round    round-1  approve  3 ballots',
-    );
-    expect(logLine(wide, { ...place, kind: 'unreadable', detail: 'agent: too long' })).toContain(
-      'mesh.x  does not fit the protocol: agent: too long',
     );
   });
 });
