@@ -1,4 +1,5 @@
 /** The process's own streams as a command sees them. Tests pass their own. */
+import { once } from 'node:events';
 import { type Screen, screenOf } from './render/screen.ts';
 
 export interface Terminal {
@@ -10,6 +11,8 @@ export interface Terminal {
   readonly interactive: boolean;
   /** Writes lines to stdout. */
   out(text: string): void;
+  /** Resolves once stdout has room: whoever writes much waits for its reader, or all of it would pile up in memory. */
+  room(): Promise<void>;
   /** Writes one line to stderr. */
   note(line: string): void;
   /** Opens a part of the screen that is painted over and over. */
@@ -43,6 +46,9 @@ export function processTerminal(signal: AbortSignal): Terminal {
     rows: () => stdout.rows,
     interactive,
     out: (text) => void stdout.write(`${text}\n`),
+    room: async () => {
+      if (stdout.writableNeedDrain) await once(stdout, 'drain');
+    },
     note: (line) => void stderr.write(`${line}\n`),
     async live() {
       const { createLogUpdate } = await import('log-update');

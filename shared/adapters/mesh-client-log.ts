@@ -54,6 +54,8 @@ export async function* readLog(
   const reader = goalReader(subjects, goalId, born.ok ? born.value.correlationId : goalId);
   const order = logOrder();
   let cursor = 0;
+  /** Where the stream stood when it was last looked at. */
+  let seen = 0;
   let over: number | undefined;
   const scan = (): AsyncGenerator<StreamMessage> =>
     scanStream(
@@ -73,8 +75,13 @@ export async function* readLog(
     }
     if (follow === undefined || follow.aborted || (over !== undefined && Date.now() - over > GRACE_MS)) break;
     yield* order.tick(Date.now());
-    do await pause(POLL_MS, follow);
-    while (!follow.aborted && over === undefined && (await lastSequence(js, logStream)) <= cursor);
+    for (let grown = false; !grown && !follow.aborted; ) {
+      await pause(POLL_MS, follow);
+      const last = await lastSequence(js, logStream);
+      // After the end one look more is due, whether or not anything came.
+      grown = last > seen || over !== undefined;
+      seen = last;
+    }
   }
   yield* order.end();
 }
@@ -119,7 +126,7 @@ function goalReader(subjects: Subjects, goalId: string, correlationId: string) {
     return named || (roundId !== undefined && ours.has(roundId));
   }
 
-  function revision(message: StreamMessage): LogEntry | undefined {
+  function ofState(message: StreamMessage): LogEntry | undefined {
     const { subject, data } = message;
     const place = { ...placeOf(message), revision: message.originSequence ?? 0, ...replacesOf(message) };
     const told = <T>(decoded: Decoded<T>, entry: (record: T) => LogEntry): LogEntry =>
@@ -153,10 +160,10 @@ function goalReader(subjects: Subjects, goalId: string, correlationId: string) {
       : undefined;
   }
 
-  function message(said: StreamMessage): LogEntry | undefined {
-    const { subject, data } = said;
+  function ofTalk(message: StreamMessage): LogEntry | undefined {
+    const { subject, data } = message;
     if (!isOurs(data)) return undefined;
-    const place = placeOf(said);
+    const place = placeOf(message);
     const told = <T>(decoded: Decoded<T>, entry: (record: T) => LogEntry): LogEntry =>
       decoded.ok ? entry(decoded.value) : { ...place, kind: 'unreadable', detail: decoded.message };
     if (isBelow(subjects.votesWildcard, subject))
@@ -171,7 +178,7 @@ function goalReader(subjects: Subjects, goalId: string, correlationId: string) {
     /** Undefined for what is about something else. */
     entry(each: StreamMessage): LogEntry | undefined {
       if (each.marker) return undefined;
-      return said.some((wildcard) => isBelow(wildcard, each.subject)) ? message(each) : revision(each);
+      return said.some((wildcard) => isBelow(wildcard, each.subject)) ? ofTalk(each) : ofState(each);
     },
   };
 }

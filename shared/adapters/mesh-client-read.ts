@@ -132,8 +132,8 @@ export async function lastSequence(js: JetStreamClient, stream: string): Promise
 }
 
 /**
- * The messages of a stream that match, in its order, up to the moment of the call; then it ends, also while others go on writing.
- * One short-lived consumer serves it, whatever the number of messages.
+ * The messages of a stream that match, in its order, up to the moment of the call; then it ends, also while others go on writing. `filters` do not
+ * overlap. Each is read by a short-lived consumer of its own: the server takes 16 us a message for one filter and 300 us for seven at once (2.15.1).
  */
 export async function* scanStream(
   nc: NatsConnection,
@@ -142,11 +142,46 @@ export async function* scanStream(
   from: ScanFrom,
 ): AsyncGenerator<StreamMessage, void, undefined> {
   const js = jetstream(nc, { timeout: REQUEST_TIMEOUT_MS });
+  // The last of each subject is a snapshot, which several consumers would take at several moments.
+  if (from.kind === 'last-per-subject') return yield* scanFilters(js, stream, filters, from, Number.POSITIVE_INFINITY);
   const end = await lastSequence(js, stream);
+  const scans = filters.map((filter) => scanFilters(js, stream, [filter], from, end));
+  const heads: (StreamMessage | undefined)[] = [];
+  const take = async (index: number): Promise<void> => {
+    const step = await scans[index]?.next();
+    heads[index] = step === undefined || step.done === true ? undefined : step.value;
+  };
+  try {
+    await Promise.all(scans.map((_scan, index) => take(index)));
+    for (;;) {
+      let first: number | undefined;
+      for (const [index, head] of heads.entries()) {
+        const best = first === undefined ? undefined : heads[first];
+        if (head !== undefined && (best === undefined || head.sequence < best.sequence)) first = index;
+      }
+      const message = first === undefined ? undefined : heads[first];
+      if (first === undefined || message === undefined) return;
+      yield message;
+      await take(first);
+    }
+  } finally {
+    await Promise.all(scans.map((scan) => scan.return()));
+  }
+}
+
+/** What matches when the consumer is made, and no later than `end`. */
+async function* scanFilters(
+  js: JetStreamClient,
+  stream: string,
+  filters: readonly string[],
+  from: ScanFrom,
+  end: number,
+): AsyncGenerator<StreamMessage, void, undefined> {
   const consumer = await js.consumers.get(stream, { filter_subjects: [...filters], ...start(from) });
   try {
     const info: ConsumerInfo = await consumer.info(true);
-    if (info.num_pending === 0) return;
+    let left = info.num_pending;
+    if (left === 0) return;
     const messages = await consumer.consume({ max_messages: 256 });
     let stalled = false;
     const giveUp = () => {
@@ -157,6 +192,7 @@ export async function* scanStream(
     try {
       for await (const message of messages) {
         clearTimeout(timer);
+        if (message.seq > end) return;
         yield {
           subject: message.subject,
           sequence: message.seq,
@@ -164,7 +200,8 @@ export async function* scanStream(
           storedAt: message.time.getTime(),
           ...kept((name) => message.headers?.get(name) || undefined),
         };
-        if (message.seq >= end || message.info.pending === 0) return;
+        left -= 1;
+        if (left === 0 || message.seq === end || message.info.pending === 0) return;
         timer = setTimeout(giveUp, SCAN_SILENCE_MS);
       }
     } finally {

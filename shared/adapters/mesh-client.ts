@@ -53,7 +53,8 @@ export async function openMesh(options: MeshOptions) {
     follow: (goalId: string, follow: FollowOptions) => followGoal(nc, subjects, goalId, follow),
     /** The story of a goal, from the log stream alone. */
     log: (goalId: string, follow?: AbortSignal) => readLog(nc, subjects, goalId, follow),
-    verifyLog: (options: VerifyOptions) => verifyLog(nc, subjects, options),
+    /** Whether the log lacks anything (I9). */
+    verifyLog: (verify: VerifyOptions) => verifyLog(nc, subjects, verify),
     dead: deadLetters(nc, subjects),
     agents: natsRegistry(nc, subjects),
     blobs: natsBlobs(nc, subjects),

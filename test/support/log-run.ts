@@ -33,7 +33,7 @@ export function goalRun(random: () => number, tasks: number): readonly Happened[
   };
   const add = (draft: Draft, ...causes: number[]): number => {
     now += Math.floor(random() * 5);
-    happened.push({ entry: { ...draft, sequence: 0, at: now } as LogEntry, causes });
+    happened.push({ entry: { ...draft, sequence: 0, at: now }, causes });
     return happened.length - 1;
   };
 
@@ -146,14 +146,13 @@ export function goalRun(random: () => number, tasks: number): readonly Happened[
         does({ type: 'cancel', at: now });
         continue;
       }
-      while (voted && status() === 'in_progress') {
+      for (let approved = !voted; !approved && status() === 'in_progress'; ) {
         const proposed = does({ type: 'propose', by, result: 1, cost: NO_COST });
         yield;
         rounds += 1;
-        const approves = random() < 0.6;
-        yield* round(`v-${taskId}-${rounds}`, taskId, approves, proposed);
-        if (approves) break;
-        does({ type: 'reject', by, reasons: ['no'], at: now });
+        approved = random() < 0.6;
+        yield* round(`v-${taskId}-${rounds}`, taskId, approved, proposed);
+        if (!approved) does({ type: 'reject', by, reasons: ['no'], at: now });
       }
       if (status() === 'in_progress') does({ type: 'complete', by, result: 1, cost: NO_COST, at: now });
     }

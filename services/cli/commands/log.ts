@@ -43,6 +43,7 @@ async function tell({ terminal }: Context, mesh: MeshClient, goalId: string, opt
     if (mermaid) diagram.add(entry);
     else if (json) terminal.out(safeJson({ ...entry, at: new Date(entry.at).toISOString() }));
     else if (!isBookkeeping(entry, options)) terminal.out(logLine(terminal.screen(), entry));
+    await terminal.room();
   }
   if (entries === 0) throw await absent(mesh, goalId);
   if (mermaid) terminal.out(diagram.text());

@@ -5,6 +5,7 @@ import { waitUntil } from '../../support/wait.ts';
 import { at, goalRecord, roundRecord, taskRecord } from '../../unit/cli/records.ts';
 import { fakeTerminal } from '../../unit/cli/fake-terminal.ts';
 import { openTestMesh, parsed, type TestMesh } from './mesh.ts';
+import { startCli } from './process.ts';
 
 let mesh: TestMesh;
 
@@ -199,5 +200,40 @@ describe('log of a goal that is not over', () => {
     await waitUntil('it follows', () => terminal.stdout.length === 1);
     terminal.interrupt();
     expect((await following).code).toBe(130);
+  });
+});
+
+describe('log of a goal that is larger than the memory of its reader', () => {
+  const TASKS = 1_600;
+  const HEAP_MB = 40;
+
+  it('is told, as a story, as JSON and as a verdict', async () => {
+    const goalId = 'large';
+    const createdAt = new Date().toISOString();
+    const counts = { total: TASKS, completed: 0, failed: 0, cancelled: 0 };
+    const large = { goalId, correlationId: goalId, createdAt, tasks: counts };
+    await mesh.putGoal(goalRecord(large));
+    const filler = 'x'.repeat(32 * 1024);
+    for (let index = 0; index < TASKS; index += 1)
+      await mesh.putTask(taskRecord({ goalId, taskId: `t${index}`, correlationId: goalId, createdAt, input: filler }));
+    const node = `--max-old-space-size=${HEAP_MB}`;
+    const env = { NATS_URL: mesh.url, MESH: mesh.name, NODE_OPTIONS: node };
+    const told = await waitUntil(
+      'the log has all of it',
+      async () => {
+        const run = startCli(['log', goalId], { env });
+        expect(await run.end(), run.stderr()).toBe(0);
+        return run.stdout().trimEnd().split('\n').length === TASKS + 1 && run;
+      },
+      60_000,
+    );
+    expect(told.stdout()).toContain(`t${TASKS - 1}  created: research`);
+    const json = startCli(['log', goalId, '--json'], { env });
+    expect(await json.end(), json.stderr()).toBe(0);
+    expect(json.stdout().length).toBeGreaterThan(TASKS * filler.length);
+    expect(TASKS * filler.length).toBeGreaterThan(HEAP_MB * 1024 * 1024);
+    const verdict = startCli(['log', goalId, '--verify'], { env });
+    await verdict.end();
+    expect(verdict.stdout()).toContain('1,601 revisions of 1,601 records');
   });
 });

@@ -36,6 +36,7 @@ export function fakeTerminal(options: FakeTerminalOptions = {}): FakeTerminal {
     screen: () => screenOf(interactive ? width : Number.POSITIVE_INFINITY, false),
     rows: () => rows,
     out: (text) => void stdout.push(text),
+    room: async () => {},
     note: (line) => void stderr.push(line),
     live: async () => ({
       paint(frame) {
