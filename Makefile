@@ -111,6 +111,10 @@ up: deps broker ## Start a whole mesh in containers on this host, and run a goal
 down: deps ## Stop that mesh and remove its containers, networks, volumes and secrets
 	@$(NODE) deploy/stack/main.ts down
 
+.PHONY: secrets
+secrets: deps ## Make certificates and keys below .cache/stack, for containers and as Secrets for Kubernetes
+	@$(NODE) deploy/stack/main.ts secrets
+
 .PHONY: image
 image: deps ## Build the container image, with an engine and base images made present where they are missing
 	@$(NODE) deploy/engine/main.ts

@@ -60,7 +60,7 @@ function keyFor({ endpoint }: DemoOptions): Environment {
 async function createStreams(mesh: DemoMesh): Promise<void> {
   const client = await connect(mesh);
   try {
-    await client.init(1);
+    await client.init(1, []);
   } finally {
     await client.close();
   }

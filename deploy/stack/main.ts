@@ -1,16 +1,29 @@
-/** `make up` and `make down`: a whole mesh in containers on this host. */
+/** `make up` and `make down`: a whole mesh in containers on this host. `make secrets`: what it, or a cluster, mounts. */
 import { ensureCompose, ensureEngine } from '../engine/engine.ts';
 import { optionsFrom } from './options.ts';
-import { stackOf } from './stack.ts';
+import { ensureSecrets } from './secrets.ts';
+import { secretsFolder, stackOf } from './stack.ts';
 import { up } from './up.ts';
 
 try {
-  const [verb] = process.argv.slice(2);
-  await ensureEngine();
-  const compose = ensureCompose();
-  if (verb === 'up') await up(compose, optionsFrom());
-  else if (verb === 'down') stackOf(compose, optionsFrom()).remove();
-  else throw new Error(`expected up or down, got ${JSON.stringify(verb ?? '')}`);
+  const [verb = ''] = process.argv.slice(2);
+  const options = optionsFrom();
+  switch (verb) {
+    case 'up':
+      await ensureEngine();
+      await up(ensureCompose(), options);
+      break;
+    case 'down':
+      await ensureEngine();
+      stackOf(ensureCompose(), options).remove();
+      break;
+    case 'secrets':
+      ensureSecrets(secretsFolder(options.project), options.secrets);
+      process.stdout.write(`${secretsFolder(options.project)}\n`);
+      break;
+    default:
+      throw new Error(`expected up, down or secrets, got ${JSON.stringify(verb)}`);
+  }
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;

@@ -5,7 +5,7 @@
  * The folder is for its owner alone; the files in it can be read by all, because containers that run as other users get them mounted one by one.
  */
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { newUserKey } from '../../shared/adapters/nats-keys.ts';
 import { run } from '../bootstrap/command.ts';
@@ -16,6 +16,22 @@ const PASSWORD_BYTES = 24;
 
 /** Whoever has credentials of its own. */
 const users = ['admin', 'cli', 'planner', 'researcher', 'coder', 'reviewer', 'echo'] as const;
+
+/** What the brokers are called, under compose and by the chart in Kubernetes. */
+const brokerNames = [
+  'nats-1',
+  'nats-2',
+  'nats-3',
+  'localhost',
+  'nats',
+  'nats.conclave',
+  'nats.conclave.svc',
+  'nats.conclave.svc.cluster.local',
+  ...[0, 1, 2].flatMap((index) => [
+    `nats-${index}.nats-headless`,
+    `nats-${index}.nats-headless.conclave.svc.cluster.local`,
+  ]),
+];
 
 export interface SecretOptions {
   /** What a key of the model endpoint is; absent: the offline model, which asks for none. */
@@ -34,13 +50,16 @@ export function ensureSecrets(folder: string, options: SecretOptions): void {
     renameSync(fresh, folder);
   }
   put(folder, 'openai.key', options.openAiKey ?? 'offline');
+  put(folder, 'kubernetes.json', `${JSON.stringify(kubernetesObjects(folder), null, 2)}\n`);
 }
 
 function put(folder: string, name: string, text: string): void {
   const path = join(folder, name);
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-  // A container that runs already keeps the file that it has mounted: written in place, not replaced.
-  writeFileSync(path, text, { mode: 0o444 });
+  // Written in place, not replaced: a container that runs already keeps the file that it has mounted.
+  if (existsSync(path)) chmodSync(path, 0o644);
+  writeFileSync(path, text);
+  chmodSync(path, 0o444);
 }
 
 /** One authority and one certificate for all brokers. The authority's key is not kept: nothing else can ever be signed by it. */
@@ -66,7 +85,7 @@ function certificates(folder: string): void {
       'keyUsage = critical, digitalSignature',
       // Brokers are clients of each other.
       'extendedKeyUsage = serverAuth, clientAuth',
-      `subjectAltName = ${['nats-1', 'nats-2', 'nats-3', 'localhost'].map((name) => `DNS:${name}`).join(', ')}, IP:127.0.0.1`,
+      `subjectAltName = ${brokerNames.map((name) => `DNS:${name}`).join(', ')}, IP:127.0.0.1`,
       '',
     ].join('\n'),
   );
@@ -112,4 +131,30 @@ function authConf(keys: readonly { readonly name: string; readonly publicKey: st
     'system_account: SYS',
     '',
   ].join('\n');
+}
+
+/** The same as Secrets, under the names that deploy/kubernetes mounts: for `kubectl apply --filename`. */
+function kubernetesObjects(folder: string): object {
+  const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
+  const labels = { 'app.kubernetes.io/part-of': 'conclave' };
+  const metadata = (name: string): object => ({ name, namespace: 'conclave', labels });
+  const secret = (name: string, stringData: Readonly<Record<string, string>>): object => ({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: metadata(name),
+    type: 'Opaque',
+    stringData,
+  });
+  const authority = { apiVersion: 'v1', kind: 'ConfigMap', metadata: metadata('conclave-ca') };
+  return {
+    apiVersion: 'v1',
+    kind: 'List',
+    items: [
+      { ...authority, data: { 'ca.crt': read('ca.crt') } },
+      secret('conclave-nats-server', { 'tls.crt': read('nats/server.crt'), 'tls.key': read('nats/server.key') }),
+      secret('conclave-nats-auth', { 'auth.conf': read('nats/auth.conf') }),
+      ...users.map((name) => secret(`conclave-seed-${name}`, { 'nats.seed': read(join('seeds', name)) })),
+      secret('conclave-openai', { 'openai.key': read('openai.key') }),
+    ],
+  };
 }

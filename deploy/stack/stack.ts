@@ -32,8 +32,13 @@ export interface Stack {
   remove(): void;
 }
 
+/** Where the secrets of a project are. */
+export function secretsFolder(project: string): string {
+  return join(root, '.cache', 'stack', project);
+}
+
 export function stackOf(compose: Compose, options: StackOptions): Stack {
-  const secretsFolder = join(root, '.cache', 'stack', options.project);
+  const secrets = secretsFolder(options.project);
   const files = ['deploy/compose.yaml', ...(options.nodes === 1 ? ['deploy/compose.laptop.yaml'] : [])];
   const single = { REPLICAS: '1', NATS_SERVERS: 'nats://nats-1:4222' };
   const one = { PLANNERS: '1', RESEARCHERS: '1', CODERS: '1', ECHOES: '1', REVIEWERS: '1' };
@@ -41,7 +46,7 @@ export function stackOf(compose: Compose, options: StackOptions): Stack {
     ...(options.nodes === 1 ? { ...single, ...one } : {}),
     ...options.variables,
     CONCLAVE_PROJECT: options.project,
-    CONCLAVE_SECRETS: secretsFolder,
+    CONCLAVE_SECRETS: secrets,
   };
   const run = (args: readonly string[], input: string | undefined, shown: boolean): string => {
     const profiles = options.profiles.flatMap((profile) => ['--profile', profile]);
@@ -64,15 +69,15 @@ export function stackOf(compose: Compose, options: StackOptions): Stack {
     return result.stdout ?? '';
   };
   return {
-    secretsFolder,
+    secretsFolder: secrets,
     files,
     environment,
     compose: (args, input) => void run(args, input, true),
     ask: (args, input) => run(args, input, false),
-    ensureSecrets: () => ensureSecrets(secretsFolder, options.secrets),
+    ensureSecrets: () => ensureSecrets(secrets, options.secrets),
     remove() {
       run(['--profile', '*', 'down', '--volumes', '--remove-orphans', '--timeout', '30'], undefined, true);
-      rmSync(secretsFolder, { recursive: true, force: true });
+      rmSync(secrets, { recursive: true, force: true });
     },
   };
 }

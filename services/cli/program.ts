@@ -9,7 +9,7 @@ import type { Command, Context } from './context.ts';
 import { CommandFailure, EXIT, type ExitCode } from './failure.ts';
 import { safeLine } from './render/text.ts';
 import type { Terminal } from './terminal.ts';
-import { amount, everyWhole, list, listOf, metadata, oneOf, share, weights, whole } from './values.ts';
+import { amount, everyWhole, ids, list, listOf, metadata, oneOf, share, weights, whole } from './values.ts';
 
 // Named here again because the schemas would be half of the start-up; the types see to it that none is missing.
 const PATTERNS: Readonly<Record<Pattern, true>> = {
@@ -221,8 +221,9 @@ function grammar(terminal: Terminal, finish: (code: ExitCode) => void): Program 
   const admin = program.command('admin').description('look after a mesh');
   const init = admin
     .command('init')
-    .description('create the streams and buckets of the mesh where they are missing')
-    .option('--replicas <n>', '1 on a single server, 3 on a cluster', whole(1), 1);
+    .description('create the streams, buckets and queues of the mesh where they are missing')
+    .option('--replicas <n>', '1 on a single server, 3 on a cluster', whole(1), 1)
+    .option('--capabilities <names>', 'also their queues, which otherwise come with the first agent or task', ids);
   runs(init, async () => (await import('./commands/admin.ts')).init);
 
   return program;

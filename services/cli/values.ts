@@ -1,5 +1,6 @@
 /** The values of options: text from the command line to what it means, or what was expected instead. */
 import { InvalidArgumentError } from 'commander';
+import { isId } from '../../shared/protocol/ids.ts';
 
 export function whole(minimum: number): (text: string) => number {
   return (text) => {
@@ -37,6 +38,13 @@ export function listOf(choices: readonly string[]): (text: string) => readonly s
     if (items.every((item) => choices.includes(item))) return items;
     throw new InvalidArgumentError(`Expected some of ${choices.join(', ')}, separated by commas.`);
   };
+}
+
+/** Ids separated by commas, as in plan,research. */
+export function ids(text: string): readonly string[] {
+  const items = list(text);
+  if (items.every(isId)) return items;
+  throw new InvalidArgumentError('Expected names of 1 to 64 characters of A-Z a-z 0-9 _ -, separated by commas.');
 }
 
 export function oneOf(...choices: readonly string[]): (text: string) => string {

@@ -12,7 +12,7 @@ import { natsBus } from './nats-bus.ts';
 import { connectBroker } from './nats-connect.ts';
 import { natsDagStore } from './nats-dag.ts';
 import { natsRegistry } from './nats-registry.ts';
-import { ensureStreams } from './streams.ts';
+import { ensureCapability, ensureStreams } from './streams.ts';
 
 export interface MeshOptions {
   readonly url: string;
@@ -61,8 +61,11 @@ export async function openMesh(options: MeshOptions) {
     /** What a vote round needs. */
     bus: natsBus(nc),
     store: natsDagStore(nc, subjects, { patienceMs: STORE_PATIENCE_MS }),
-    /** Creates the mesh's streams and buckets where they are missing. */
-    init: (replicas: number) => ensureStreams(nc, subjects, { replicas }),
+    /** Creates the mesh's streams and buckets, and the queues of these capabilities, where they are missing. */
+    init: async (replicas: number, capabilities: readonly string[]) => {
+      await ensureStreams(nc, subjects, { replicas });
+      for (const capability of capabilities) await ensureCapability(nc, subjects, capability);
+    },
     /** What `error` means to a person: MeshUnavailable, MeshDenied, or the error itself. */
     explain: (error: unknown) => explainFailure(error, options),
     close: () => nc.close(),
