@@ -3,6 +3,7 @@
  *
  *   (submission) --accept--> planning | running      planning --declare--> planning --materialize--> running
  *   planning | running --stop--> the same, `stopping` set: no task starts any more, the first reason stands
+ *   running --revise--> running, `revising` set: its graph is being changed --revised--> running
  *   planning | running --finish--> completed | failed | cancelled          (terminal, never changes: I5)
  */
 import type {
@@ -28,7 +29,19 @@ export type GoalEvent =
       readonly total: number;
       readonly sinks: readonly string[];
       readonly predicted: number;
+      /** How often the graph may be revised; absent: never. */
+      readonly revisionsMax?: number;
     }
+  /** The graph's n-th revision is being carried out: whoever ends the goal waits for it. */
+  | {
+      readonly type: 'revise';
+      readonly revision: number;
+      readonly total: number;
+      readonly sinks: readonly string[];
+      readonly predicted: number;
+    }
+  /** The n-th revision is carried out. */
+  | { readonly type: 'revised'; readonly revision: number }
   /** Tasks that ended since the last progress; counts may lag while the goal runs. */
   | {
       readonly type: 'progress';
@@ -42,6 +55,10 @@ export type GoalEvent =
   | {
       readonly type: 'finish';
       readonly counts: TaskCounts;
+      /** Revisions of the graph that was counted; absent: none. */
+      readonly revision?: number;
+      /** Replaced tasks that did not complete: they keep the goal from nothing. */
+      readonly replaced?: number;
       readonly result: Json | undefined;
       readonly spending: Spending;
       readonly firstFailure?: ErrorInfo;
@@ -164,8 +181,17 @@ export function nextGoal(goal: GoalRecord, event: GoalEvent): GoalStep {
           tasks: { ...goal.tasks, total: event.total },
           sinks: [...event.sinks],
           cost: { ...goal.cost, predicted: event.predicted },
+          ...(event.revisionsMax === undefined ? {} : { revisionsMax: event.revisionsMax }),
         },
       };
+    case 'revise':
+      return revise(goal, event);
+    case 'revised': {
+      const { revising, ...rest } = goal;
+      if (revising === undefined || goal.revision !== event.revision)
+        return { ok: false, refusal: 'unchanged', message: `revision ${event.revision} is not being carried out` };
+      return { ok: true, goal: rest };
+    }
     case 'progress': {
       const { total, completed, failed, cancelled } = goal.tasks;
       // A resumed transition may report a task twice: a lagging count may be early, never more than there are tasks.
@@ -196,8 +222,32 @@ export function nextGoal(goal: GoalRecord, event: GoalEvent): GoalStep {
   }
 }
 
+function revise(goal: LiveGoal, event: Extract<GoalEvent, { type: 'revise' }>): GoalStep {
+  const { goalId, stopping, revision = 0, revisionsMax = 0 } = goal;
+  const refuse = (why: string): GoalStep => ({ ok: false, refusal: 'unchanged', message: `goal ${goalId} ${why}` });
+  if (goal.status !== 'running') return refuse('does not run yet');
+  if (stopping !== undefined) return refuse(`is stopping: ${stopping.error.code}`);
+  if (goal.revising !== undefined || event.revision !== revision + 1)
+    return refuse(`is at revision ${revision}; ${event.revision} does not follow`);
+  if (event.revision > revisionsMax) return refuse(`may be revised ${revisionsMax} times`);
+  return {
+    ok: true,
+    goal: {
+      ...goal,
+      revision: event.revision,
+      revising: true,
+      tasks: { ...goal.tasks, total: event.total },
+      sinks: [...event.sinks],
+      cost: { ...goal.cost, predicted: addUsd([goal.cost.predicted, event.predicted]) },
+    },
+  };
+}
+
 function finish(goal: LiveGoal, event: Extract<GoalEvent, { type: 'finish' }>): GoalStep {
   const { total, completed, failed, cancelled } = event.counts;
+  // What was counted must be the graph that stands: tasks of a revision under way may not be written yet.
+  if (goal.revising !== undefined || (event.revision ?? 0) !== (goal.revision ?? 0))
+    return { ok: false, refusal: 'unfinished', message: `goal ${goal.goalId}: its graph was revised meanwhile` };
   if (completed + failed + cancelled !== total) {
     return {
       ok: false,
@@ -205,7 +255,7 @@ function finish(goal: LiveGoal, event: Extract<GoalEvent, { type: 'finish' }>): 
       message: `goal ${goal.goalId}: ${total - completed - failed - cancelled} of ${total} tasks are not terminal`,
     };
   }
-  const { stopping, ...rest } = goal;
+  const { stopping, revising: _none, ...rest } = goal;
   const ended = {
     ...rest,
     tasks: event.counts,
@@ -214,7 +264,7 @@ function finish(goal: LiveGoal, event: Extract<GoalEvent, { type: 'finish' }>): 
   };
   const result = event.result === undefined ? {} : { result: event.result };
   const goalAfter: EndedGoal =
-    completed === total && stopping === undefined
+    completed + (event.replaced ?? 0) === total && stopping === undefined
       ? { ...ended, status: 'completed', ...result }
       : {
           ...ended,

@@ -126,28 +126,40 @@ function planTask(submission: GoalSubmission): TaskSpec {
   };
 }
 
-/** The graph of a committed plan beside its `plan` task, or why it cannot be one. Its first tasks work on the goal's own input. */
+/** The tasks of a plan, those that wait for nothing with the goal's own input, or why they cannot be tasks of its goal. */
+export function tasksOfPlan(
+  plan: Plan,
+  goalInput: Json | undefined,
+  mayPlan: boolean,
+):
+  | { readonly ok: true; readonly tasks: readonly TaskSpec[] }
+  | { readonly ok: false; readonly error: Refused['error'] } {
+  // A plan within a plan is bounded by the goal's revisions; without any it would call for plans without end (I10).
+  const reserved = plan.tasks.find(
+    (task) => task.taskId === PLAN_TASK || (task.capability === PLAN_CAPABILITY && !mayPlan),
+  );
+  if (reserved !== undefined) {
+    const message = `a plan must not contain "${PLAN_TASK}" as task, nor as capability unless it may be revised`;
+    return { ok: false, error: { code: 'invalid_schema', message, path: 'tasks' } };
+  }
+  const tasks = plan.tasks.map((task) =>
+    task.input === undefined && task.dependencies.length === 0 && goalInput !== undefined
+      ? { ...task, input: goalInput }
+      : task,
+  );
+  return { ok: true, tasks };
+}
+
+/** The graph of a committed plan beside its `plan` task, or why it cannot be one. */
 export function graphOfPlan(
   plan: Plan,
   goalInput: Json | undefined,
 ):
   | { readonly ok: true; readonly tasks: readonly TaskSpec[] }
   | { readonly ok: false; readonly error: Refused['error'] } {
-  const tasks = plan.tasks.map((task) =>
-    task.input === undefined && task.dependencies.length === 0 && goalInput !== undefined
-      ? { ...task, input: goalInput }
-      : task,
-  );
-  const reserved = tasks.find((task) => task.taskId === PLAN_TASK || task.capability === PLAN_CAPABILITY);
-  const error: Refused['error'] | undefined =
-    reserved === undefined
-      ? graphFault(tasks)
-      : {
-          code: 'invalid_schema',
-          message: `a plan must not contain "${PLAN_TASK}" as task or capability`,
-          path: 'tasks',
-        };
-  return error === undefined ? { ok: true, tasks } : { ok: false, error };
+  const tasks = tasksOfPlan(plan, goalInput, (plan.revisions ?? 0) > 0);
+  const error = tasks.ok ? graphFault(tasks.tasks) : tasks.error;
+  return error === undefined ? tasks : { ok: false, error };
 }
 
 /** What every task of one goal has in common. `now`: ms since the epoch. */
@@ -156,6 +168,7 @@ export interface GoalFacts {
   readonly correlationId: string;
   readonly deadline: string;
   readonly continues: boolean;
+  readonly revisable: boolean;
   readonly now: number;
 }
 
@@ -179,6 +192,7 @@ export function firstRecords(tasks: readonly TaskSpec[], goal: GoalFacts): reado
     deadline: goal.deadline,
     ...(task.vote === undefined ? {} : { vote: task.vote }),
     ...(goal.continues ? { continues: true as const } : {}),
+    ...(goal.revisable ? { revisable: true as const } : {}),
     status: task.dependencies.length === 0 ? ('ready' as const) : ('pending' as const),
   }));
 }

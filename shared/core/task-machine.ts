@@ -5,7 +5,7 @@
  *   pending --release--> ready --claim--> in_progress --complete--> completed
  *      |  \________________________________^   |  |  \--propose--> in_progress (candidate) --reject--> in_progress (again) | failed
  *      |                                       |  \--fail--> ready (attempts left) | failed
- *      \--cancel--> cancelled <----------------/
+ *      \--cancel, replace--> cancelled <-------/
  *
  * `pending -> in_progress` and `pending|ready -> completed` are legal: work that ends at once is recorded once.
  */
@@ -48,7 +48,9 @@ export type TaskEvent =
     }
   /** The broker holds no work item for a claimed task any more: nobody can finish it (found by a sweep only). */
   | { readonly type: 'expire'; readonly at: number }
-  | { readonly type: 'cancel'; readonly error?: ErrorInfo; readonly at: number };
+  | { readonly type: 'cancel'; readonly error?: ErrorInfo; readonly at: number }
+  /** A revision of the graph does without it. Only what nobody has begun can be replaced; what has begun ends by itself. */
+  | { readonly type: 'replace'; readonly revision: number; readonly at: number };
 
 export type TransitionName = TaskEvent['type'] | 'retry' | 'rework' | 'exhaust';
 
@@ -98,6 +100,7 @@ function common(task: TaskRecord) {
     deadline,
     ...(task.vote === undefined ? {} : { vote: task.vote }),
     ...(task.continues === undefined ? {} : { continues: task.continues }),
+    ...(task.revisable === undefined ? {} : { revisable: task.revisable }),
     ...(task.reworks === undefined ? {} : { reworks: task.reworks }),
     ...(task.reasons === undefined ? {} : { reasons: task.reasons }),
   };
@@ -148,6 +151,18 @@ export function nextTask(task: TaskRecord, event: TaskEvent): TaskStep {
           status: 'cancelled',
           ...(task.status === 'in_progress' ? { agentId: task.agentId, startedAt: task.startedAt } : {}),
           ...(event.error === undefined ? {} : { error: event.error }),
+          finishedAt: timestamp(event.at),
+        },
+      };
+    case 'replace':
+      if (task.status === 'in_progress' || task.attempt > 0) return refuse('illegal', task, event);
+      return {
+        ok: true,
+        transition: 'replace',
+        task: {
+          ...common(task),
+          status: 'cancelled',
+          error: { code: 'replaced', message: `revision ${event.revision} of the goal's graph does without this task` },
           finishedAt: timestamp(event.at),
         },
       };

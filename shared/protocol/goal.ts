@@ -125,6 +125,9 @@ const GoalInternals = {
   acceptedBy: Id,
   /** Tasks on which no task depends; the goal is complete when they are. */
   sinks: z.array(Id),
+  /** Revisions of the graph so far (`plan.<goalId>.<n>`), and how many there may be. Absent: none. */
+  revision: z.int().min(1).optional(),
+  revisionsMax: z.int().min(1).optional(),
 };
 
 const GoalPublic = {
@@ -145,7 +148,14 @@ const GoalPublic = {
 const Stopping = z.object({ status: z.enum(['failed', 'cancelled']), error: ErrorInfo });
 
 export const GoalRecord = z.discriminatedUnion('status', [
-  z.object({ ...GoalPublic, ...GoalInternals, status: z.enum(['planning', 'running']), stopping: Stopping.optional() }),
+  z.object({
+    ...GoalPublic,
+    ...GoalInternals,
+    status: z.enum(['planning', 'running']),
+    stopping: Stopping.optional(),
+    /** The last revision is being carried out: until it is, the goal does not end. */
+    revising: z.literal(true).optional(),
+  }),
   z.object({
     ...GoalPublic,
     ...GoalInternals,

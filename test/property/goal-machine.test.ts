@@ -58,7 +58,22 @@ const event: fc.Arbitrary<GoalEvent> = fc.oneof(
     total: fc.nat(5),
     sinks: fc.subarray(['a', 'b', 'c']),
     predicted: usd,
+    revisionsMax: fc.constantFrom(1, 2),
   }),
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant('revise' as const),
+      revision: fc.integer({ min: 1, max: 3 }),
+      total: fc.nat(5),
+      sinks: fc.subarray(['a', 'b', 'c']),
+      predicted: usd,
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ type: fc.constant('revised' as const), revision: fc.integer({ min: 1, max: 3 }) }),
+  },
   fc.record({
     type: fc.constant('progress' as const),
     completed: fc.nat(3),
@@ -77,13 +92,18 @@ const event: fc.Arbitrary<GoalEvent> = fc.oneof(
     result: fc.constantFrom(undefined, 1, { c: 1 }),
     spending,
     firstFailure: error,
+    revision: fc.nat(2),
+    replaced: fc.nat(1),
     at,
   }),
 );
 
 const birth = fc
-  .constantFrom('planning' as const, 'running' as const)
-  .map((status): GoalRecord => newGoal(GoalSubmission.parse({ description: 'd' }), BIRTH, status));
+  .record({ status: fc.constantFrom('planning' as const, 'running' as const), revisable: fc.boolean() })
+  .map(({ status, revisable }): GoalRecord => {
+    const goal = newGoal(GoalSubmission.parse({ description: 'd' }), BIRTH, status);
+    return status === 'running' && revisable ? { ...goal, revisionsMax: 2 } : goal;
+  });
 const life = fc.tuple(birth, fc.array(event, { maxLength: 15 }));
 const RUNS = { numRuns: 1_500 };
 
@@ -110,9 +130,10 @@ describe('a goal', () => {
           if (after !== undefined) expect(GoalRecord.safeParse(after).error).toBeUndefined();
         }
       }),
-      RUNS,
+      { numRuns: 5_000 },
     );
-    expect(met.size).toBe(25);
+    // 5 statuses that events lead to, each met by all 7 events.
+    expect(met.size).toBe(35);
   });
 
   test('never changes once it is terminal (I5)', () => {
@@ -153,11 +174,12 @@ describe('a goal', () => {
         for (const { before, event: each, after } of live(first, events)) {
           if (each.type !== 'finish' || isTerminalGoal(before)) continue;
           const { total, completed, failed, cancelled } = each.counts;
-          expect(after !== undefined).toBe(completed + failed + cancelled === total);
+          const counted = (before.revision ?? 0) === (each.revision ?? 0) && before.revising === undefined;
+          expect(after !== undefined).toBe(counted && completed + failed + cancelled === total);
           if (after === undefined) continue;
           expect(after.tasks).toEqual(each.counts);
           const stopping = 'stopping' in before ? before.stopping : undefined;
-          const expected = stopping?.status ?? (completed === total ? 'completed' : 'failed');
+          const expected = stopping?.status ?? (completed + (each.replaced ?? 0) === total ? 'completed' : 'failed');
           expect(after.status).toBe(expected);
           if (stopping !== undefined) expect(after).toMatchObject({ error: stopping.error });
         }
@@ -174,11 +196,37 @@ describe('a goal', () => {
           if (!('stopping' in before) || before.stopping === undefined) continue;
           stopping ??= before.stopping;
           expect(before.stopping).toEqual(stopping);
-          if (each.type === 'stop' || each.type === 'declare') expect(after).toBeUndefined();
+          if (['stop', 'declare', 'revise'].includes(each.type)) expect(after).toBeUndefined();
         }
       }),
       RUNS,
     );
+  });
+
+  test('is revised one number after the other, at most as often as it may be, and never ends in the middle of it', () => {
+    let revised = 0;
+    fc.assert(
+      fc.property(life, ([first, events]) => {
+        for (const { before, event: each, after } of live(first, events)) {
+          if (isTerminalGoal(before)) continue;
+          const { revision = 0, revisionsMax = 0, revising, status, stopping } = before;
+          if (each.type === 'revise') {
+            const follows = each.revision === revision + 1 && each.revision <= revisionsMax;
+            const idle = status === 'running' && stopping === undefined && revising === undefined;
+            expect(after !== undefined).toBe(follows && idle);
+            if (after !== undefined)
+              expect(after).toMatchObject({ revision: each.revision, revising: true, sinks: each.sinks });
+          }
+          if (each.type === 'revised') {
+            expect(after !== undefined).toBe(revising === true && each.revision === revision);
+            revised += after === undefined ? 0 : 1;
+          }
+          if (revising === true && after !== undefined) expect(isTerminalGoal(after)).toBe(false);
+        }
+      }),
+      { numRuns: 5_000 },
+    );
+    expect(revised).toBeGreaterThan(20);
   });
 
   test('never shows more tasks ended than it has while it runs', () => {
@@ -188,7 +236,7 @@ describe('a goal', () => {
           if (after === undefined || isTerminalGoal(after)) continue;
           const { total, completed, failed, cancelled } = after.tasks;
           // A graph that is declared anew is declared before anything of it has ended.
-          if (events.every(({ type }) => type !== 'declare' && type !== 'materialize'))
+          if (events.every(({ type }) => !['declare', 'materialize', 'revise'].includes(type)))
             expect(completed + failed + cancelled).toBeLessThanOrEqual(total);
         }
       }),

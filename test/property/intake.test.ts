@@ -13,6 +13,7 @@ const subjects = subjectsOf('mesh');
 const FACTS = {
   goalId: 'g',
   continues: false,
+  revisable: false,
   correlationId: 'g',
   deadline: '2030-01-02T00:00:00.000Z',
   now: Date.UTC(2030, 0, 1),
@@ -250,9 +251,13 @@ test('a plan becomes a graph beside its plan task only when nothing in it is res
     fc.property(
       fc.array(step, { minLength: 1, maxLength: 4 }),
       fc.option(fc.constant({ text: 'x' }), { nil: undefined }),
-      (tasks, input) => {
-        const graph = graphOfPlan({ tasks, source: 'model' }, input);
-        const reserved = tasks.some(({ taskId, capability }) => taskId === PLAN_TASK || capability === 'plan');
+      fc.nat(1),
+      (tasks, input, revisions) => {
+        const graph = graphOfPlan({ tasks, source: 'model', revisions }, input);
+        // A later plan is one revision: a plan that allows none must not ask for it.
+        const reserved = tasks.some(
+          ({ taskId, capability }) => taskId === PLAN_TASK || (capability === 'plan' && revisions === 0),
+        );
         if (reserved) expect(graph.ok).toBe(false);
         if (!graph.ok) return;
         expect(graph.tasks.map(({ taskId }) => taskId)).toEqual(tasks.map(({ taskId }) => taskId));

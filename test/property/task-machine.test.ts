@@ -39,6 +39,7 @@ const event: fc.Arbitrary<TaskEvent> = fc.oneof(
   },
   fc.record({ type: fc.constant('expire' as const), at }),
   fc.record({ type: fc.constant('cancel' as const), at }),
+  fc.record({ type: fc.constant('replace' as const), revision: fc.integer({ min: 1, max: 3 }), at }),
 );
 
 const vote = fc.option(
@@ -123,8 +124,29 @@ describe('a task', () => {
       }),
       RUNS,
     );
-    // All 6 statuses have met all 8 events, or the test proves less than it says.
-    expect(met.size).toBe(48);
+    // All 6 statuses have met all 9 events, or the test proves less than it says.
+    expect(met.size).toBe(54);
+  });
+
+  test('is replaced by a revision only as long as nobody has begun it', () => {
+    let replaced = 0;
+    fc.assert(
+      fc.property(life, ([first, events]) => {
+        const steps = live(first, events);
+        for (const [index, { before, event: each, after }] of steps.entries()) {
+          if (each.type !== 'replace') continue;
+          const begun = steps.slice(0, index).some(({ event: { type }, after: made }) => {
+            return made !== undefined && type !== 'release' && type !== 'replace';
+          });
+          expect(after !== undefined).toBe(!begun && !isTerminalTask(before));
+          if (after === undefined) continue;
+          replaced += 1;
+          expect(after).toMatchObject({ status: 'cancelled', attempt: 0, error: { code: 'replaced' } });
+        }
+      }),
+      RUNS,
+    );
+    expect(replaced).toBeGreaterThan(50);
   });
 
   test('never changes once it is terminal, so it ends once (I1)', () => {

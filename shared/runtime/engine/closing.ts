@@ -1,5 +1,6 @@
 /** How goals end: all sinks completed, or stopped (failed, cancelled, out of time) and every task made terminal (I5). Idempotent, for any agent. */
 import { countTasks, resultOf, type Spending } from '../../core/goal-machine.ts';
+import { grows } from '../../core/revision.ts';
 import {
   type ErrorInfo,
   type GoalRecord,
@@ -14,6 +15,7 @@ import type { Deps } from './deps.ts';
 import type { Ledgers } from './ledgers.ts';
 import type { Memory } from './memory.ts';
 import { type Moved, moveGoal, moveTask, readGoal, readTasks, scanTasks, type Versioned } from './records.ts';
+import type { Revisions } from './revisions.ts';
 import { inlineOrBlob } from './values.ts';
 
 export interface Closing {
@@ -27,6 +29,8 @@ export interface Closing {
   resume(goalId: string): Promise<void>;
   /** Tells the agent that holds the goal's receipt. */
   announce(goal: GoalRecord): void;
+  /** Every task of the goal as the leader knows it. */
+  allTasks(goal: LiveGoal): Promise<Map<string, Versioned<TaskRecord>>>;
 }
 
 const CANCEL_WINDOW = 128;
@@ -34,7 +38,7 @@ const CANCEL_WINDOW = 128;
 const SCANS_MAX = 40;
 const SCAN_AGAIN_MS = 100;
 
-export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers): Closing {
+export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers, revisions: Revisions): Closing {
   function announce(goal: GoalRecord): void {
     memory.forget(goal.goalId);
     if (!('acceptedBy' in goal)) return;
@@ -43,7 +47,14 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers): Closing
 
   async function finish(
     goal: Versioned<GoalRecord>,
-    ending: { counts: TaskCounts; result: Json | undefined; spending: Spending; firstFailure?: ErrorInfo },
+    ending: {
+      counts: TaskCounts;
+      result: Json | undefined;
+      spending: Spending;
+      firstFailure?: ErrorInfo;
+      revision?: number;
+      replaced?: number;
+    },
   ): Promise<Moved<GoalRecord>> {
     const at = deps.clock.now();
     const moved = await moveGoal(deps, goal.record.goalId, () => ({ type: 'finish', ...ending, at }), goal);
@@ -66,7 +77,6 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers): Closing
     return found;
   }
 
-  /** Every task of the goal as the leader knows it. */
   async function allTasks(goal: LiveGoal): Promise<Map<string, Versioned<TaskRecord>>> {
     for (let scans = 1; ; scans += 1) {
       const tasks = new Map(await scanTasks(deps, goal.goalId));
@@ -77,11 +87,28 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers): Closing
     }
   }
 
-  async function endWith(
-    goal: Versioned<GoalRecord>,
-    tasks: ReadonlyMap<string, Versioned<TaskRecord>>,
-  ): Promise<boolean> {
+  /** Replaced tasks that somebody had begun before: nobody waits for them any more. Ends none when tasks that count are not terminal. */
+  async function endReplaced(tasks: Map<string, Versioned<TaskRecord>>, replaced: ReadonlySet<string>): Promise<void> {
+    const live = [...tasks.values()].filter(({ record }) => !isTerminalTask(record));
+    if (live.some(({ record }) => !replaced.has(record.taskId))) return;
+    const error = { code: 'replaced', message: 'the goal came to its end without this task' };
+    for (const task of live) {
+      const moved = await moveTask(deps, task, { type: 'cancel', error, at: deps.clock.now() });
+      if (moved.record !== undefined) tasks.set(task.record.taskId, { record: moved.record, revision: 0 });
+    }
+  }
+
+  async function endWith(goal: Versioned<GoalRecord>, tasks: Map<string, Versioned<TaskRecord>>): Promise<boolean> {
     if (isTerminalGoal(goal.record)) return true;
+    const { goalId, stopping, revision, sinks } = goal.record;
+    const known = await revisions.of(goal.record);
+    const replaced = new Set(known.flatMap(({ replaces }) => replaces));
+    if (stopping === undefined) {
+      // What the end of a task is to become stands before the goal can be over.
+      const causes = new Set(known.map(({ cause }) => cause));
+      if ([...tasks.values()].some(({ record }) => grows(record) && !causes.has(record.taskId))) return false;
+      await endReplaced(tasks, replaced);
+    }
     const records = [...tasks.values()].map((task) => task.record);
     const counts = countTasks(records);
     const { total } = goal.record.tasks;
@@ -89,27 +116,44 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers): Closing
     const completed = new Map(
       records.flatMap((task) => (task.status === 'completed' ? [[task.taskId, task.result] as const] : [])),
     );
-    const ended = records
+    const [first] = records
       .filter((task) => task.status === 'failed')
+      .filter((task) => !replaced.has(task.taskId))
       .sort((a, b) => a.finishedAt.localeCompare(b.finishedAt));
-    const [first] = ended;
-    const some = goal.record.sinks.some((taskId) => completed.has(taskId));
+    const some = sinks.some((taskId) => completed.has(taskId));
     const result = some
       ? await inlineOrBlob(
           deps,
-          resultOf(goal.record.sinks, (taskId) => completed.get(taskId)),
+          resultOf(sinks, (taskId) => completed.get(taskId)),
         )
       : undefined;
-    const spending = await ledgers.spending(goal.record.goalId, true);
-    const firstFailure = first === undefined ? {} : { firstFailure: failureOf(first.taskId, first.error) };
-    const moved = await finish(goal, { counts: { ...counts, total }, result, spending, ...firstFailure });
+    const spending = await ledgers.spending(goalId, true);
+    const lost = records.filter((task) => replaced.has(task.taskId) && task.status !== 'completed').length;
+    const moved = await finish(goal, {
+      counts: { ...counts, total },
+      result,
+      spending,
+      ...(first === undefined ? {} : { firstFailure: failureOf(first.taskId, first.error) }),
+      ...(revision === undefined ? {} : { revision, replaced: lost }),
+    });
     return moved.ok || moved.refusal !== 'unfinished';
+  }
+
+  /** A goal that stops in the middle of a revision counts tasks that may not be written yet, and whoever writes them may be dead. */
+  async function withoutRevision(goal: LiveGoal): Promise<void> {
+    if (goal.revising === undefined) return;
+    const { goalId, revision = 0 } = goal;
+    const under = await revisions.read(goalId, revision);
+    if (under === undefined) throw new Error(`revision ${revision} of goal ${goalId} cannot be read`);
+    await revisions.carryOut(goal, under);
+    await moveGoal(deps, goalId, () => ({ type: 'revised', revision }));
   }
 
   async function close(goalId: string): Promise<void> {
     for (let rounds = 0; rounds < SCANS_MAX; rounds += 1) {
       const goal = await readGoal(deps, goalId);
       if (goal === undefined || isTerminalGoal(goal.record)) return;
+      await withoutRevision(goal.record);
       const tasks = await allTasks(goal.record);
       const error = goal.record.stopping?.error;
       const live = [...tasks.values()].filter((task) => !isTerminalTask(task.record));
@@ -130,9 +174,12 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers): Closing
 
   return {
     announce,
+    allTasks,
     async finishCompleted(goal) {
       if (isTerminalGoal(goal.record)) return announce(goal.record);
       const { goalId, sinks, tasks } = goal.record;
+      // Sinks alone do not say it where tasks were replaced, or where the end of one is yet to become graph.
+      if (goal.record.revisionsMax !== undefined) return void (await endWith(goal, await allTasks(goal.record)));
       const found = await results(goalId, sinks);
       const result = await inlineOrBlob(
         deps,
@@ -146,6 +193,7 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers): Closing
       const goal = await readGoal(deps, goalId);
       if (goal === undefined || goal.record.status === 'planning') return false;
       if (isTerminalGoal(goal.record)) return true;
+      if (goal.record.revising !== undefined) return false;
       return endWith(goal, await allTasks(goal.record));
     },
     async stop(goalId, status, error) {

@@ -15,6 +15,7 @@ import { memoryOf } from './memory.ts';
 import { progressOf } from './progress.ts';
 import { propagationOf } from './propagate.ts';
 import { type HoldRound, review } from './review.ts';
+import { revisionsOf } from './revisions.ts';
 import { sweepOf } from './sweep.ts';
 import { workerOf } from './worker.ts';
 
@@ -51,12 +52,13 @@ export function engineOf(deps: Deps, options: EngineOptions): Engine {
   const memory = memoryOf();
   const ledgers = ledgersOf(deps);
   const progress = progressOf(deps, ledgers);
-  const closing = closingOf(deps, memory, ledgers);
+  const revisions = revisionsOf(deps, memory);
+  const closing = closingOf(deps, memory, ledgers, revisions);
   const joins = joinsOf(deps, memory);
   const marks = readyMarks(deps);
   const materializer = materializerOf(deps, closing, options.predict);
-  const propagation = propagationOf({ deps, memory, joins, closing, marks, materializer });
-  const sweep = sweepOf(deps, closing, propagation);
+  const propagation = propagationOf({ deps, memory, joins, closing, marks, materializer, revisions });
+  const sweep = sweepOf(deps, closing, propagation, revisions);
   const intake = intakeOf({ deps, memory, materializer, closing, sweep });
   const cancels = cancelsOf(deps, closing);
   const attempts = attemptsOf({

@@ -9,10 +9,11 @@ import { type GoalRecord, isTerminalGoal, type LiveGoal } from '../../protocol/g
 import { timestamp } from '../../protocol/ids.ts';
 import type { TaskRecord } from '../../protocol/task.ts';
 import type { Delivery, Write } from '../../ports.ts';
+import { factsOf } from './births.ts';
 import type { Closing } from './closing.ts';
 import type { Deps } from './deps.ts';
 import { itemWrite, NEAR_MAX, nearOf } from './items.ts';
-import { factsOf, type Materializer } from './materialize.ts';
+import type { Materializer } from './materialize.ts';
 import type { Memory } from './memory.ts';
 import { goalWrite, readGoal, readTasks, taskWrite, type Versioned } from './records.ts';
 import type { Sweep } from './sweep.ts';

@@ -27,6 +27,8 @@ export interface Joins {
     dependencies: readonly string[],
     release: () => Promise<void>,
   ): Promise<boolean>;
+  /** Whether every one of `dependencies` is completed, by the leader's word (I2). Coalesced by `name` like the looks of `whenComplete`. */
+  complete(goalId: string, name: string, dependencies: readonly string[]): Promise<boolean>;
 }
 
 export function joinsOf(deps: Deps, memory: Memory): Joins {
@@ -85,6 +87,7 @@ export function joinsOf(deps: Deps, memory: Memory): Joins {
   }
 
   return {
+    complete: look,
     async whenComplete(goalId, name, dependencies, release) {
       const key = `${goalId}.${name}`;
       if (!memory.of(goalId).released.has(name) && !(await look(goalId, name, dependencies))) return false;

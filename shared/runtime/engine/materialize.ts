@@ -3,48 +3,41 @@
  * work items; in that order, in chunks below the batch limit. Everything is created with
  * "must not exist", so whoever repeats it after a crash writes only what is missing, and there is never a second plan.
  */
-import { firstRecords, type GoalFacts, graphOfPlan } from '../../core/intake.ts';
+import { firstRecords, graphOfPlan } from '../../core/intake.ts';
 import { addUsd } from '../../core/cost.ts';
 import { sinksOf } from '../../core/dag.ts';
 import type { Predict } from '../../core/prediction.ts';
 import { nextGoal } from '../../core/goal-machine.ts';
 import { fit } from '../../protocol/codec.ts';
-import { type GoalRecord, isTerminalGoal, type LiveGoal, type TaskSpec } from '../../protocol/goal.ts';
+import { type GoalRecord, isTerminalGoal, type TaskSpec } from '../../protocol/goal.ts';
 import { Plan } from '../../protocol/plan.ts';
 import type { CompletedTask, TaskRecord } from '../../protocol/task.ts';
+import { createTasks, factsOf } from './births.ts';
 import type { Closing } from './closing.ts';
 import type { Deps } from './deps.ts';
 import { itemWrite } from './items.ts';
-import { goalWrite, moveGoal, readGoal, taskWrite, type Versioned } from './records.ts';
+import { goalWrite, moveGoal, readGoal, type Versioned } from './records.ts';
 import { resolved } from './values.ts';
 
 const CHUNK = 250;
-const CREATE = 0;
 const CONFLICTS_MAX = 16;
 
 export interface Materializer {
-  /** `planning` -> `running` with these tasks; `extra`: tasks of the goal that exist already. */
-  run(goal: Versioned<GoalRecord>, tasks: readonly TaskSpec[], extra: number): Promise<void>;
+  /** `planning` -> `running` with these tasks; `extra`: tasks of the goal that exist already; `revisions`: how often the graph may be revised. */
+  run(goal: Versioned<GoalRecord>, tasks: readonly TaskSpec[], extra: number, revisions?: number): Promise<void>;
   /** The graph that a goal's plan task committed. */
   fromPlan(goal: Versioned<GoalRecord>, planTask: CompletedTask): Promise<void>;
   readonly predict: Predict;
 }
 
 export function materializerOf(deps: Deps, closing: Closing, predict: Predict): Materializer {
-  async function create(records: readonly TaskRecord[]): Promise<void> {
-    for (let at = 0; at < records.length; at += CHUNK) {
-      const writes = records.slice(at, at + CHUNK).map((task) => taskWrite(deps, task, CREATE));
-      const outcome = await deps.store.commit(writes);
-      // The first one exists: somebody was here before. What is missing is created one by one, what exists stays.
-      if (outcome.status === 'conflict') await Promise.all(writes.map((write) => deps.store.commit([write])));
-    }
-  }
 
   async function start(
     goal: Versioned<GoalRecord>,
     records: readonly TaskRecord[],
     tasks: readonly TaskSpec[],
     extra: number,
+    revisions: number,
   ): Promise<void> {
     const sinks = sinksOf(tasks);
     const roots = records.filter((task) => task.status === 'ready');
@@ -57,6 +50,7 @@ export function materializerOf(deps: Deps, closing: Closing, predict: Predict): 
         total: tasks.length + extra,
         sinks,
         predicted: addUsd([standing.record.cost.predicted, predict(tasks, 'any')]),
+        ...(revisions === 0 ? {} : { revisionsMax: revisions }),
       });
       // Running already: the agent before us died between the goal's write and the last items, or is still sending them. A second item is harmless.
       const guard = step.ok ? [goalWrite(deps, step.goal, standing.revision)] : [];
@@ -73,15 +67,20 @@ export function materializerOf(deps: Deps, closing: Closing, predict: Predict): 
     }
   }
 
-  async function run(goal: Versioned<GoalRecord>, tasks: readonly TaskSpec[], extra: number): Promise<void> {
+  async function run(
+    goal: Versioned<GoalRecord>,
+    tasks: readonly TaskSpec[],
+    extra: number,
+    revisions = 0,
+  ): Promise<void> {
     const standing = await declared(goal, tasks.length + extra);
     if (standing === undefined || isTerminalGoal(standing.record)) return;
     const { goalId, stopping, tasks: counts } = standing.record;
     // Stopped before a single one of these tasks was promised: they never come to be.
     if (stopping !== undefined && counts.total !== tasks.length + extra) return closing.resume(goalId);
-    const records = firstRecords(tasks, factsOf(standing.record));
-    await create(records);
-    await start(standing, records, tasks, extra);
+    const records = firstRecords(tasks, { ...factsOf(standing.record), revisable: revisions > 0 });
+    await createTasks(deps, records);
+    await start(standing, records, tasks, extra, revisions);
   }
 
   async function declared(goal: Versioned<GoalRecord>, total: number): Promise<Versioned<GoalRecord> | undefined> {
@@ -99,22 +98,11 @@ export function materializerOf(deps: Deps, closing: Closing, predict: Predict): 
       const graph = plan.ok
         ? graphOfPlan(plan.value, goal.record.input)
         : { ok: false as const, error: { code: 'invalid_schema', message: plan.message } };
-      if (graph.ok) return run(goal, graph.tasks, 1);
+      if (graph.ok) return run(goal, graph.tasks, 1, plan.ok ? plan.value.revisions : 0);
       await closing.stop(goal.record.goalId, 'failed', {
         code: 'unplannable',
         message: `the plan cannot be run: ${graph.error.message}`,
       });
     },
-  };
-}
-
-/** `createdAt` of all records is the goal's, so that a repetition writes the same bytes. */
-export function factsOf(goal: LiveGoal): GoalFacts {
-  return {
-    goalId: goal.goalId,
-    correlationId: goal.correlationId,
-    deadline: goal.deadline,
-    continues: goal.onTaskFailure === 'continue',
-    now: Date.parse(goal.createdAt),
   };
 }

@@ -4,6 +4,7 @@
  */
 import type { GoalRecord } from '../../protocol/goal.ts';
 import type { Json } from '../../protocol/ids.ts';
+import type { Revision } from '../../protocol/plan.ts';
 import type { TaskRecord } from '../../protocol/task.ts';
 import type { Versioned } from './records.ts';
 
@@ -27,6 +28,8 @@ export interface GoalMemory {
   readonly free: Set<string>;
   /** A dependency that was not completed when a join was last looked at. */
   readonly blockedOn: Map<string, string>;
+  /** Revisions of the graph, by number. */
+  readonly revisions: Map<number, Revision>;
   bytes: number;
 }
 
@@ -59,6 +62,7 @@ export function memoryOf(): Memory {
       born: new Map(),
       goal: undefined,
       free: new Set(),
+      revisions: new Map(),
       bytes: 0,
     };
     goals.set(goalId, fresh);

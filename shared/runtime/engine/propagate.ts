@@ -2,20 +2,24 @@
  * What the end of a task means for the rest of its goal. The agent that ended the task does it; nobody else has to be alive. Everything here may be
  * repeated: the work item is acknowledged only afterwards, so a crash in between brings another agent here with the same terminal record.
  */
-import { mayStart, unreachableAfter } from '../../core/dag.ts';
+import { mayStart } from '../../core/dag.ts';
 import { NOTHING_SPENT, nextGoal, resultOf } from '../../core/goal-machine.ts';
-import { type GoalRecord, isTerminalGoal } from '../../protocol/goal.ts';
+import { grows } from '../../core/revision.ts';
+import { type GoalRecord, isTerminalGoal, type LiveGoal } from '../../protocol/goal.ts';
 import type { Json } from '../../protocol/ids.ts';
 import { PLAN_TASK } from '../../protocol/plan.ts';
 import type { CompletedTask, EndedTask, TaskCost, TaskRecord } from '../../protocol/task.ts';
 import type { Stored, Write } from '../../ports.ts';
-import { type Closing, failureOf } from './closing.ts';
+import type { Closing } from './closing.ts';
 import type { Deps } from './deps.ts';
+import { failingOf } from './failing.ts';
+import { growthOf } from './growth.ts';
 import { itemWrite, nearOf, type readyMarks } from './items.ts';
 import type { Joins } from './joins.ts';
 import type { Materializer } from './materialize.ts';
 import type { Memory } from './memory.ts';
-import { goalWrite, moveTask, readGoal, readTask, readTasks, scanTasks, type Versioned } from './records.ts';
+import { goalWrite, readGoal, readTask, readTasks, scanTasks, type Versioned } from './records.ts';
+import type { Revisions } from './revisions.ts';
 
 function guess(taskId: string, born: ReadonlyMap<string, Versioned<TaskRecord>>): [string, Versioned<TaskRecord>][] {
   const task = born.get(taskId);
@@ -58,6 +62,8 @@ export interface Propagation {
   goOn(task: CompletedTask, next: TaskRecord): void;
   /** `done`: dependents (and `goal` for the goal itself) that the completion's own transition already took care of. */
   afterEnd(task: EndedTask, done: ReadonlySet<string>, ahead?: Ahead): Promise<void>;
+  /** Goes on with the revision that the goal is in the middle of. */
+  resumeRevision(goal: LiveGoal): Promise<void>;
 }
 
 /** Dependents that are read one by one; more of them are read by one scan, after the task. */
@@ -74,9 +80,20 @@ interface Parts {
   readonly closing: Closing;
   readonly marks: ReturnType<typeof readyMarks>;
   readonly materializer: Materializer;
+  readonly revisions: Revisions;
 }
 
-export function propagationOf({ deps, memory, joins, closing, marks, materializer }: Parts): Propagation {
+export function propagationOf(parts: Parts): Propagation {
+  const { deps, memory, joins, closing, marks, materializer, revisions } = parts;
+  const growth = growthOf({
+    deps,
+    joins,
+    closing,
+    revisions,
+    predict: (tasks) => materializer.predict(tasks, 'any'),
+    release,
+  });
+  const failing = failingOf({ deps, closing, revisions });
   const reading = new Map<string, Promise<ReadonlyMap<string, Versioned<TaskRecord>>>>();
 
   function hintResults(goalId: string, dependencies: readonly string[]): Record<string, Json> | undefined {
@@ -152,6 +169,10 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
       if (goal !== undefined && (goal.record.status === 'planning' || resumed))
         return materializer.fromPlan(goal, task);
     }
+    if (task.revisable === true) {
+      if (grows(task)) await growth.after(task);
+      await onRevisable(task);
+    }
     if (task.dependents.length === 0) return done.has(GOAL_ENDED) ? undefined : endIfLast(task.goalId);
     const open = task.dependents.filter((taskId) => !done.has(taskId));
     if (open.length === 0 && task.continues !== true) return undefined;
@@ -176,6 +197,26 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
     if (task.continues === true && (await givenUp(task))) await closing.finishIfSettled(task.goalId);
   }
 
+  /** What revisions made of this task since it was written: the only sink that is left, perhaps, or one that new tasks wait for. */
+  async function onRevisable(task: CompletedTask): Promise<void> {
+    const { goalId, taskId, dependents } = task;
+    const goal = (await readGoal(deps, goalId))?.record;
+    if (goal === undefined || isTerminalGoal(goal) || goal.revision === undefined) return;
+    const late = (await revisions.lateEdges(goal)).get(taskId) ?? [];
+    // One that is not written yet is released by whoever writes it: it looks at this task afterwards.
+    for (const { record } of (await readTasks(deps, goalId, late)).values()) {
+      if (record.status !== 'pending') continue;
+      await joins.whenComplete(goalId, record.taskId, record.dependencies, () => releaseRead(goalId, record.taskId));
+    }
+    // While the graph grew from this task no sink could end the goal.
+    if (dependents.length > 0 && (grows(task) || goal.sinks.includes(taskId))) await endIfLast(goalId);
+  }
+
+  async function releaseRead(goalId: string, taskId: string): Promise<void> {
+    const task = await readTask(deps, goalId, taskId);
+    if (task?.record.status === 'pending') await release([task]);
+  }
+
   /** Under `continue` a task may end after a task that waited for it was given up: then nobody else notices that the goal is settled. */
   async function givenUp(task: CompletedTask): Promise<boolean> {
     const dependents = await readTasks(deps, task.goalId, task.dependents);
@@ -197,65 +238,22 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
     if (isTerminalGoal(goal.record)) return closing.announce(goal.record);
     // While it is planned its sinks are not yet those of the plan.
     if (goal.record.stopping !== undefined || goal.record.status === 'planning') return;
+    if (goal.record.revisionsMax !== undefined) return endIfRevised(goal.record);
     const complete = await joins.whenComplete(goalId, GOAL_ENDED, goal.record.sinks, () =>
       closing.finishCompleted(goal),
     );
     if (!complete && goal.record.onTaskFailure === 'continue') await closing.finishIfSettled(goalId);
   }
 
-  async function deadLetter(failed: Extract<EndedTask, { status: 'failed' }>): Promise<void> {
-    const { goalId, taskId, attempt, error, cost } = failed;
-    const item = itemWrite(deps, failed);
-    const payload = Buffer.from(item.data).toString('base64');
-    const letter = {
-      origin: 'tasks' as const,
-      subject: item.subject,
-      reason: error,
-      payload,
-      goalId,
-      taskId,
-      attempts: attempt,
-      spent: cost,
-      at: failed.finishedAt,
-    };
-    await deps.dead.put(letter, `tasks.${goalId}.${taskId}`);
-    deps.events.deadLetter('tasks', error.code, { goalId, taskId });
-  }
-
-  /** Everything that waits for this task, directly or not. A scan may lag: what it lacks is read, for edges that are missed would wait for ever (I5). */
-  async function allDependents(task: EndedTask): Promise<readonly string[]> {
-    const edges = new Map([[task.taskId, task.dependents]]);
-    const add = (tasks: Iterable<Versioned<TaskRecord>>): void => {
-      for (const { record } of tasks) edges.set(record.taskId, record.dependents);
-    };
-    if (task.dependents.length > 0) add((await scanTasks(deps, task.goalId)).values());
-    for (;;) {
-      const lost = unreachableAfter(task.taskId, (taskId) => edges.get(taskId) ?? []);
-      const unseen = lost.filter((taskId) => !edges.has(taskId));
-      if (unseen.length === 0) return lost;
-      const read = await readTasks(deps, task.goalId, unseen);
-      if (read.size < unseen.length) throw new Error(`tasks of goal ${task.goalId} are not written yet`);
-      add(read.values());
-    }
-  }
-
-  async function onFailed(task: Extract<EndedTask, { status: 'failed' }>): Promise<void> {
-    await deadLetter(task);
-    const goal = await readGoal(deps, task.goalId);
-    if (goal === undefined || isTerminalGoal(goal.record)) return;
-    const error = failureOf(task.taskId, task.error);
-    if (goal.record.onTaskFailure === 'fail' || goal.record.status === 'planning' || error.code === 'budget_exceeded') {
-      return closing.stop(task.goalId, 'failed', error);
-    }
-    for (const taskId of await allDependents(task)) {
-      const standing = await readTask(deps, task.goalId, taskId);
-      const why = { code: 'dependency_failed', message: `task ${task.taskId}, on which it depends, failed` };
-      if (standing !== undefined) await moveTask(deps, standing, { type: 'cancel', error: why, at: deps.clock.now() });
-    }
-    await closing.finishIfSettled(task.goalId);
+  /** Sinks change with each revision, and none ends the goal while one is carried out: whoever carries it out looks here afterwards. */
+  async function endIfRevised({ goalId, revising, revision = 0, sinks, onTaskFailure }: LiveGoal): Promise<void> {
+    if (revising !== undefined) return;
+    const complete = await joins.complete(goalId, `${GOAL_ENDED}${revision}`, sinks);
+    if (complete || onTaskFailure === 'continue') await closing.finishIfSettled(goalId);
   }
 
   return {
+    resumeRevision: (goal) => growth.resume(goal),
     async readAhead(task) {
       const { joins: edges, born, goal: bornGoal, free } = memory.of(task.goalId);
       const unknown = task.dependents.filter((taskId) => !edges.has(taskId));
@@ -286,6 +284,8 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
       if (free.has(task.taskId) && task.attempt === 1 && isFree(task.cost)) free.add(next.taskId);
     },
     together(task, ahead, goesOn) {
+      // First the graph grows: it may do without what waits for this task.
+      if (grows(task)) return { writes: [], released: [], next: undefined };
       const writes: Write[] = [];
       let next: Versioned<TaskRecord> | undefined;
       const released: (Versioned<TaskRecord> | GoalRecord)[] = [];
@@ -315,7 +315,10 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
       }
       const goal = ahead.goal;
       const onlySink =
-        goal?.record.status === 'running' && goal.record.sinks.length === 1 && goal.record.sinks[0] === task.taskId;
+        goal?.record.status === 'running' &&
+        goal.record.revisionsMax === undefined &&
+        goal.record.sinks.length === 1 &&
+        goal.record.sinks[0] === task.taskId;
       // Every other task is an ancestor of the only sink, so all of them are completed; and nothing of the goal was ever charged.
       if (goal !== undefined && onlySink && ahead.ledger === undefined && isFree(task.cost)) {
         const { total } = goal.record.tasks;
@@ -337,7 +340,7 @@ export function propagationOf({ deps, memory, joins, closing, marks, materialize
     },
     async afterEnd(task, done, ahead) {
       if (task.status === 'completed') await onCompleted(task, done, ahead);
-      else if (task.status === 'failed') await onFailed(task);
+      else if (task.status === 'failed') await failing(task);
     },
   };
 }

@@ -5,12 +5,14 @@
 import { isTerminalGoal, type LiveGoal } from '../../protocol/goal.ts';
 import { PLAN_TASK } from '../../protocol/plan.ts';
 import { isTerminalTask, type TaskRecord } from '../../protocol/task.ts';
+import { grows } from '../../core/revision.ts';
 import { dependenciesDone } from '../../core/task-machine.ts';
 import type { Closing } from './closing.ts';
 import type { Deps } from './deps.ts';
 import { itemWrite } from './items.ts';
 import { moveTask, readGoal, readTask, scanTasks, type Versioned } from './records.ts';
 import type { Propagation } from './propagate.ts';
+import type { Revisions } from './revisions.ts';
 
 export interface Sweep {
   /** Light: deadline, stop under way, missing capabilities. Deep: the whole graph. */
@@ -19,10 +21,12 @@ export interface Sweep {
 
 /** What happened less than this ago may still be under way on a live agent, ms. */
 const SETTLED_MS = 5_000;
+/** Beyond the lease of whoever carries it out. */
+const REVISION_MS = 30_000;
 /** Larger graphs are looked at only in the deep check. */
 const LIGHT_TASKS_MAX = 100;
 
-export function sweepOf(deps: Deps, closing: Closing, propagation: Propagation): Sweep {
+export function sweepOf(deps: Deps, closing: Closing, propagation: Propagation, revisions: Revisions): Sweep {
   async function alive(): Promise<ReadonlySet<string>> {
     return new Set((await deps.registry.list()).flatMap((agent) => agent.capabilities));
   }
@@ -31,7 +35,16 @@ export function sweepOf(deps: Deps, closing: Closing, propagation: Propagation):
     deps.events.sweepRepair(what, { goalId, ...(taskId === undefined ? {} : { taskId }) });
   }
 
+  /** The item of the task that a revision comes from is not acknowledged before it is carried out; should that item be gone, it is carried out here. */
+  async function revision(goal: LiveGoal): Promise<void> {
+    const under = await revisions.read(goal.goalId, goal.revision ?? 0);
+    if (under === undefined || deps.clock.now() - Date.parse(under.createdAt) < REVISION_MS) return;
+    repaired('unfinished_revision', goal.goalId, under.cause);
+    await propagation.resumeRevision(goal);
+  }
+
   async function graph(goal: LiveGoal): Promise<void> {
+    if (goal.revising !== undefined) return revision(goal);
     const tasks = await scanTasks(deps, goal.goalId);
     const records = [...tasks.values()];
     deps.events.goalSwept(goal.goalId, idleMs(goal, tasks, deps.clock.now()));
@@ -65,9 +78,13 @@ export function sweepOf(deps: Deps, closing: Closing, propagation: Propagation):
   async function ended(goal: LiveGoal, records: readonly Versioned<TaskRecord>[]): Promise<void> {
     const last = Math.max(...records.map(({ record }) => (isTerminalTask(record) ? Date.parse(record.finishedAt) : 0)));
     if (deps.clock.now() - last < SETTLED_MS) return;
+    const known = await revisions.of(goal);
+    const causes = new Set(known.map(({ cause }) => cause));
+    const replaced = new Set(known.flatMap(({ replaces }) => replaces));
     const planned = records.find(({ record }) => goal.status === 'planning' && record.status === 'completed');
-    const failed = records.find(({ record }) => record.status === 'failed');
-    const resume = planned ?? failed;
+    const grown = records.find(({ record }) => grows(record) && !causes.has(record.taskId));
+    const failed = records.find(({ record }) => record.status === 'failed' && !replaced.has(record.taskId));
+    const resume = planned ?? grown ?? failed;
     repaired('unfinished_goal', goal.goalId);
     if (resume !== undefined && isTerminalTask(resume.record)) await propagation.afterEnd(resume.record, new Set());
     else await closing.finishIfSettled(goal.goalId);

@@ -1,0 +1,82 @@
+/** What the failure of a task means for the rest of its goal. As everything that follows from an end it may be repeated. */
+import { unreachableAfter } from '../../core/dag.ts';
+import { isTerminalGoal, type LiveGoal } from '../../protocol/goal.ts';
+import type { EndedTask, TaskRecord } from '../../protocol/task.ts';
+import { type Closing, failureOf } from './closing.ts';
+import type { Deps } from './deps.ts';
+import { itemWrite } from './items.ts';
+import { moveTask, readGoal, readTask, readTasks, scanTasks, type Versioned } from './records.ts';
+import type { Revisions } from './revisions.ts';
+
+type FailedTask = Extract<EndedTask, { status: 'failed' }>;
+
+interface Parts {
+  readonly deps: Deps;
+  readonly closing: Closing;
+  readonly revisions: Revisions;
+}
+
+const NO_EDGES: ReadonlyMap<string, readonly string[]> = new Map();
+
+/** Stops the goal, or gives up what waits for the task; a task that a revision replaced fails for nobody. */
+export function failingOf({ deps, closing, revisions }: Parts): (task: FailedTask) => Promise<void> {
+  async function deadLetter(failed: FailedTask): Promise<void> {
+    const { goalId, taskId, attempt, error, cost } = failed;
+    const item = itemWrite(deps, failed);
+    const payload = Buffer.from(item.data).toString('base64');
+    const letter = {
+      origin: 'tasks' as const,
+      subject: item.subject,
+      reason: error,
+      payload,
+      goalId,
+      taskId,
+      attempts: attempt,
+      spent: cost,
+      at: failed.finishedAt,
+    };
+    await deps.dead.put(letter, `tasks.${goalId}.${taskId}`);
+    deps.events.deadLetter('tasks', error.code, { goalId, taskId });
+  }
+
+  /** Everything that waits for this task, directly or not. A scan may lag: what it lacks is read, for edges that are missed would wait for ever (I5). */
+  async function allDependents(task: EndedTask, goal: LiveGoal): Promise<readonly string[]> {
+    const edges = new Map([[task.taskId, task.dependents]]);
+    const add = (tasks: Iterable<Versioned<TaskRecord>>): void => {
+      for (const { record } of tasks) edges.set(record.taskId, record.dependents);
+    };
+    const late = task.revisable === true ? await revisions.lateEdges(goal) : NO_EDGES;
+    if (task.dependents.length + late.size > 0) add((await scanTasks(deps, task.goalId)).values());
+    for (;;) {
+      const of = (taskId: string): readonly string[] => [...(edges.get(taskId) ?? []), ...(late.get(taskId) ?? [])];
+      const lost = unreachableAfter(task.taskId, of);
+      const unseen = lost.filter((taskId) => !edges.has(taskId));
+      if (unseen.length === 0) return lost;
+      const read = await readTasks(deps, task.goalId, unseen);
+      if (read.size < unseen.length) throw new Error(`tasks of goal ${task.goalId} are not written yet`);
+      add(read.values());
+    }
+  }
+
+  /** A revision did without it after it had begun: its failure means nothing to the goal. */
+  async function isReplaced(goal: LiveGoal, taskId: string): Promise<boolean> {
+    return (await revisions.of(goal)).some(({ replaces }) => replaces.includes(taskId));
+  }
+
+  return async (task) => {
+    await deadLetter(task);
+    const goal = await readGoal(deps, task.goalId);
+    if (goal === undefined || isTerminalGoal(goal.record)) return;
+    if (task.revisable === true && (await isReplaced(goal.record, task.taskId))) return;
+    const error = failureOf(task.taskId, task.error);
+    if (goal.record.onTaskFailure === 'fail' || goal.record.status === 'planning' || error.code === 'budget_exceeded') {
+      return closing.stop(task.goalId, 'failed', error);
+    }
+    for (const taskId of await allDependents(task, goal.record)) {
+      const standing = await readTask(deps, task.goalId, taskId);
+      const why = { code: 'dependency_failed', message: `task ${task.taskId}, on which it depends, failed` };
+      if (standing !== undefined) await moveTask(deps, standing, { type: 'cancel', error: why, at: deps.clock.now() });
+    }
+    await closing.finishIfSettled(task.goalId);
+  };
+}

@@ -1,0 +1,187 @@
+/**
+ * Graphs that grow from the end of a task: a plan that was made while the goal ran becomes a revision of its graph. Whoever ended the task does it,
+ * before its work item is acknowledged, so whoever dies is followed. Revisions of one goal come one after the other: who finds one that another agent
+ * began carries it out first, and then looks again.
+ */
+import { tasksOfPlan } from '../../core/intake.ts';
+import { type Draft, type LiveGraph, lateEdges, revise, stateOf } from '../../core/revision.ts';
+import { fit } from '../../protocol/codec.ts';
+import { isTerminalGoal, type LiveGoal, TASKS_MAX, type TaskSpec } from '../../protocol/goal.ts';
+import { timestamp } from '../../protocol/ids.ts';
+import { Plan, type Revision } from '../../protocol/plan.ts';
+import { type CompletedTask, isTerminalTask, type TaskRecord } from '../../protocol/task.ts';
+import type { Closing } from './closing.ts';
+import type { Deps } from './deps.ts';
+import type { Joins } from './joins.ts';
+import { moveGoal, moveTask, readGoal, readTask, readTasks, type Versioned } from './records.ts';
+import type { Revisions } from './revisions.ts';
+import { resolved } from './values.ts';
+
+export interface Growth {
+  /** The revision that this task's end leads to stands and is carried out, or the goal is over, or stops because there can be none. */
+  after(task: CompletedTask): Promise<void>;
+  /** Goes on with the revision under way. */
+  resume(goal: LiveGoal): Promise<void>;
+}
+
+interface Parts {
+  readonly deps: Deps;
+  readonly joins: Joins;
+  readonly closing: Closing;
+  readonly revisions: Revisions;
+  readonly predict: (tasks: readonly TaskSpec[]) => number;
+  /** Sends the work items of tasks that may start. */
+  readonly release: (tasks: readonly Versioned<TaskRecord>[]) => Promise<void>;
+}
+
+type Proposal =
+  | { readonly ok: true; readonly draft: Draft<TaskSpec>; readonly reason?: string }
+  | { readonly ok: false; readonly message: string };
+
+/** Others may each bring a revision in between: so often it is looked again (I10). */
+const LOOKS_MAX = 512;
+
+export function growthOf({ deps, joins, closing, revisions, predict, release }: Parts): Growth {
+  async function proposalOf(goal: LiveGoal, task: CompletedTask): Promise<Proposal> {
+    const plan = fit(Plan, await resolved(deps, task.result));
+    if (!plan.ok) return { ok: false, message: plan.message };
+    const tasks = tasksOfPlan(plan.value, goal.input, true);
+    if (!tasks.ok) return { ok: false, message: tasks.error.message };
+    const { replaces = [], reason } = plan.value;
+    const draft = { cause: task.taskId, replaces, tasks: tasks.tasks };
+    return { ok: true, draft, ...(reason === undefined ? {} : { reason }) };
+  }
+
+  async function graphOf(goal: LiveGoal, known: readonly Revision[]): Promise<LiveGraph> {
+    const tasks = await closing.allTasks(goal);
+    return {
+      nodes: [...tasks.values()].map(({ record }) => ({
+        taskId: record.taskId,
+        dependencies: record.dependencies,
+        state: stateOf(record),
+      })),
+      replaced: new Set(known.flatMap(({ replaces }) => replaces)),
+      causes: new Set(known.map(({ cause }) => cause)),
+      revisions: known.length,
+    };
+  }
+
+  /** Persists the next revision, unless somebody else persisted theirs; undefined: it was tried, look again. Otherwise why there can be none. */
+  async function propose(goal: LiveGoal, known: readonly Revision[], task: CompletedTask): Promise<string | undefined> {
+    const proposal = await proposalOf(goal, task);
+    if (!proposal.ok) return proposal.message;
+    const { draft, reason } = proposal;
+    const limits = { tasks: TASKS_MAX, revisions: goal.revisionsMax ?? 0 };
+    const revised = revise(await graphOf(goal, known), draft, limits);
+    if (!revised.ok) return revised.fault.message;
+    await revisions.create({
+      goalId: goal.goalId,
+      revision: known.length + 1,
+      cause: draft.cause,
+      replaces: [...revised.replaces],
+      tasks: [...draft.tasks],
+      sinks: [...revised.sinks],
+      total: revised.total,
+      predicted: predict(draft.tasks),
+      ...(reason === undefined ? {} : { reason }),
+      createdAt: timestamp(deps.clock.now()),
+    });
+    return undefined;
+  }
+
+  async function begin({ goalId, revision, total, sinks, predicted }: Revision): Promise<void> {
+    await moveGoal(deps, goalId, () => ({ type: 'revise', revision, total, sinks, predicted }));
+  }
+
+  async function carryOut(goal: LiveGoal): Promise<void> {
+    const n = goal.revision ?? 0;
+    const revision = await revisions.read(goal.goalId, n);
+    if (revision === undefined) throw new Error(`revision ${n} of goal ${goal.goalId} cannot be read`);
+    await revisions.carryOut(goal, revision);
+    if (goal.stopping === undefined) await releaseAll(revision);
+    await moveGoal(deps, goal.goalId, () => ({ type: 'revised', revision: n }));
+  }
+
+  /**
+   * New tasks that wait for none of the new ones. A dependency that ended before the goal showed this revision told nobody, so it is looked at here; one
+   * that ends later finds the revision (`lateEdges`).
+   */
+  async function releaseAll({ goalId, tasks }: Revision): Promise<void> {
+    const fresh = new Set(tasks.map(({ taskId }) => taskId));
+    const roots = tasks.filter(({ dependencies }) => !dependencies.some((taskId) => fresh.has(taskId)));
+    const free = roots.filter(({ dependencies }) => dependencies.length === 0);
+    await release([...(await readTasks(deps, goalId, idsOf(free))).values()].filter(isUnborn));
+    const bound = roots.filter(({ dependencies }) => dependencies.length > 0);
+    await Promise.all(
+      bound.map(({ taskId, dependencies }) =>
+        joins.whenComplete(goalId, taskId, dependencies, async () => {
+          const task = await readTask(deps, goalId, taskId);
+          if (task !== undefined && isUnborn(task)) await release([task]);
+        }),
+      ),
+    );
+    await giveUp(goalId, tasks);
+  }
+
+  /** A dependency may have failed before the goal showed this revision: then nobody else gives up what waits for it (I5). */
+  async function giveUp(goalId: string, tasks: readonly TaskSpec[]): Promise<void> {
+    const olds = await readTasks(deps, goalId, [...lateEdges(tasks).keys()]);
+    const lost = new Set([...olds.values()].filter(({ record }) => isDead(record)).map(({ record }) => record.taskId));
+    if (lost.size === 0) return;
+    // Each round finds what waits for those of the round before; the tasks may stand in any order.
+    for (let before = -1; lost.size > before; ) {
+      before = lost.size;
+      for (const { taskId, dependencies } of tasks) if (dependencies.some((id) => lost.has(id))) lost.add(taskId);
+    }
+    const error = { code: 'dependency_failed', message: 'a task on which it depends ended without a result' };
+    for (const task of (
+      await readTasks(
+        deps,
+        goalId,
+        idsOf(tasks).filter((taskId) => lost.has(taskId)),
+      )
+    ).values())
+      await moveTask(deps, task, { type: 'cancel', error, at: deps.clock.now() });
+  }
+
+  return {
+    resume: carryOut,
+    async after(task) {
+      const { goalId } = task;
+      for (let looks = 0; looks < LOOKS_MAX; looks += 1) {
+        const goal = (await readGoal(deps, goalId))?.record;
+        if (goal === undefined || isTerminalGoal(goal)) return;
+        if (goal.stopping !== undefined) return closing.resume(goalId);
+        if (goal.revising !== undefined) {
+          await carryOut(goal);
+          continue;
+        }
+        const known = await revisions.of(goal);
+        if (known.some(({ cause }) => cause === task.taskId)) return;
+        const next = await revisions.read(goalId, known.length + 1);
+        if (next !== undefined) {
+          await begin(next);
+          continue;
+        }
+        const refusal = await propose(goal, known, task);
+        if (refusal === undefined) continue;
+        const message = `the plan of task ${task.taskId} cannot be carried out: ${refusal}`;
+        return closing.stop(goalId, 'failed', { code: 'unplannable', message });
+      }
+      throw new Error(`goal ${goalId}: no end to its revisions after ${LOOKS_MAX} looks`);
+    },
+  };
+}
+
+function idsOf(tasks: readonly TaskSpec[]): string[] {
+  return tasks.map(({ taskId }) => taskId);
+}
+
+/** Nobody has taken it up: its work item is due. A second one is harmless. */
+function isUnborn({ record }: Versioned<TaskRecord>): boolean {
+  return record.status === 'pending' || (record.status === 'ready' && record.attempt === 0);
+}
+
+function isDead(task: TaskRecord): boolean {
+  return isTerminalTask(task) && task.status !== 'completed';
+}
