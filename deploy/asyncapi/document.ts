@@ -15,6 +15,7 @@ const PARAMETERS = {
   receiver: 'agentId or capability of the receiver.',
   messageType: 'What kind of message it is.',
   roundId: 'Id of the vote round.',
+  revision: 'Number of the revision, from 1.',
   origin: 'Where the letter came from.',
 } as const;
 type Parameter = keyof typeof PARAMETERS;
@@ -43,6 +44,7 @@ function address(subject: string): string {
 function channels(): Readonly<Record<string, Channel>> {
   const subjects = subjectsOf(hole('mesh'));
   const goalKey = subjects.goalKey(hole('goalId'));
+  const revisionKey = `${subjects.revisionKey(hole('goalId'), 1).slice(0, -1)}${hole('revision')}`;
   const deadPrefix = subjects.deadWildcard.replace(/>$/, '');
   return {
     goalsSubmit: {
@@ -111,6 +113,13 @@ function channels(): Readonly<Record<string, Channel>> {
       actions: ['send'],
       title: 'Record of a task',
       description: `Key "${address(subjects.taskKey(hole('goalId'), hole('taskId')))}" of the same bucket. Fields that PROTOCOL does not name are the agents' own.`,
+    },
+    revision: {
+      address: address(subjects.dagSubject(revisionKey)),
+      message: 'Revision',
+      actions: ['send'],
+      title: 'Revision of a goal’s graph',
+      description: `Key "${address(revisionKey)}" of the same bucket, n from 1, created once: tasks that were added to a running goal, and those that they replace. It counts when "revision" of the goal's record has reached n.`,
     },
     roundRecord: {
       address: address(subjects.dagSubject(subjects.roundKey(hole('roundId')))),

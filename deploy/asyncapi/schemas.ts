@@ -16,6 +16,7 @@ import {
   TaskSpec,
 } from '../../shared/protocol/goal.ts';
 import { AgentMessage } from '../../shared/protocol/message.ts';
+import { Revision } from '../../shared/protocol/plan.ts';
 import { TaskCost, TaskRecord } from '../../shared/protocol/task.ts';
 import { Ballot, RoundRecord, TaskVote, VoteRequest, VoteRule } from '../../shared/protocol/vote.ts';
 
@@ -32,6 +33,7 @@ const MESSAGES = {
   GoalRecord,
   TaskRecord,
   RoundRecord,
+  Revision,
   Presence,
 };
 /** Parts that several messages have, named so that they are written once. */

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { violations } from '../support/sim-check.ts';
-import type { SimGoal } from '../support/sim-goals.ts';
+import type { Later, SimGoal } from '../support/sim-goals.ts';
 import type { Death } from '../support/sim-life.ts';
 import { type Setting, Tally, World } from '../support/sim-world.ts';
 
@@ -39,6 +39,12 @@ const MUST_BITE = [
   'transition exhaust',
   'transition goal.materialize',
   'transition rework',
+  'transition revision.create',
+  'conflict revision.create',
+  'transition goal.revise',
+  'transition goal.revised',
+  'transition replace',
+  'conflict replace',
   'attempt timeout',
   'budget refused usd',
   'budget refused tokens',
@@ -90,7 +96,7 @@ describe('the engine', () => {
 
 const ECHO = { capability: 'a', description: '', maxAttempts: 20 };
 /** One goal with a join, a vote and a plan in it: every kind of transition. */
-const GOAL: SimGoal = {
+const GOAL = {
   goalId: 'g1',
   submission: {},
   at: [0],
@@ -105,7 +111,8 @@ const GOAL: SimGoal = {
   onTaskFailure: 'fail',
   usd: 1,
   mayComplete: true,
-};
+  mayCompleteCalmly: true,
+} satisfies SimGoal;
 const explicit: SimGoal = {
   ...GOAL,
   submission: { goalId: 'g1', description: 'd', budget: { usd: 1 }, tasks: GOAL.tasks },
@@ -120,11 +127,37 @@ const planned: SimGoal = {
     input: { ms: 0, plan: { tasks: GOAL.tasks, source: 'model' } },
   },
 };
+/** While it runs it is planned anew: a task that nobody has begun is replaced, and new ones wait for old and for each other. */
+const later: Later = {
+  tasks: [
+    { ...ECHO, taskId: 'n1', dependencies: ['t0'], input: { ms: 0 } },
+    { ...ECHO, taskId: 'n2', dependencies: ['t1', 'n1'], input: { ms: 40, sideEffect: true } },
+  ],
+  replaces: ['t2'],
+  source: 'model',
+};
+const REVISED = [
+  ...GOAL.tasks.slice(0, 2),
+  { ...ECHO, taskId: 're', capability: 'plan', dependencies: ['t0'], input: { ms: 40, revises: later } },
+  { ...ECHO, taskId: 't2', dependencies: ['re'], input: { ms: 0 } },
+];
+const revised: SimGoal = {
+  ...GOAL,
+  planned: true,
+  tasks: REVISED,
+  submission: {
+    goalId: 'g1',
+    description: 'd',
+    budget: { usd: 1 },
+    input: { ms: 0, plan: { tasks: REVISED, source: 'model', revisions: 1 } },
+  },
+};
 
 describe('the death of a process', () => {
   it.each([
     ['an explicit graph', explicit],
     ['a planned graph', planned],
+    ['a graph that is planned anew while it runs', revised],
   ])('before, within or after any of its acts loses nothing of %s', async (_name, goal) => {
     const met = new Set<string>();
     for (const moment of ['before', 'during', 'after'] as const) {

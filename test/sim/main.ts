@@ -9,17 +9,19 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     all: { type: 'boolean', default: false },
     harsh: { type: 'boolean', default: false },
+    until: { type: 'string', default: '' },
   },
 });
 const schedules = Number(values.schedules);
 const firstSeed = Number(values.seed);
 if (!Number.isInteger(schedules) || schedules < 1 || !Number.isInteger(firstSeed)) {
   process.stderr.write(
-    'expected --schedules N (1 or more) --seed S (a whole number) [--all: go on after a violation] [--harsh: half of all deliveries come twice]\n',
+    'expected --schedules N (1 or more) --seed S (a whole number) [--all: go on after a violation] [--harsh: half of all deliveries come twice] [--until PATTERN: go on to a violation that matches]\n',
   );
   process.exit(2);
 }
 
+const until = new RegExp(values.until);
 const tally = new Tally();
 let broken = 0;
 let played = 0;
@@ -38,7 +40,7 @@ for (let seed = firstSeed; seed < firstSeed + schedules; seed += 1) {
       .map((line) => `  ${line}\n`)
       .join('')}`,
   );
-  if (!values.all) break;
+  if (!values.all && found.some((line) => until.test(line))) break;
 }
 const seconds = (performance.now() - startedAt) / 1_000;
 process.stdout.write(

@@ -16,6 +16,8 @@ const WORKER = 'shared/runtime/engine/worker.ts';
 const MACHINE = 'shared/core/task-machine.ts';
 const GOAL_MACHINE = 'shared/core/goal-machine.ts';
 const BUDGET = 'shared/core/budget.ts';
+const CLOSING = 'shared/runtime/engine/closing.ts';
+const REVISIONS = 'shared/runtime/engine/revisions.ts';
 
 const startsWithItsOnlyDependency: Edit = {
   file: PROPAGATE,
@@ -133,6 +135,36 @@ const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    guard: 'I3: a revision replaces only what nobody has begun',
+    name: 'replace-begun',
+    finds: /REVISION .* after it had begun/,
+    edits: [
+      {
+        file: MACHINE,
+        from: "if (task.status === 'in_progress' || task.attempt > 0) return refuse('illegal', task, event);",
+        to: '',
+      },
+    ],
+  },
+  {
+    guard: 'I5: there is one n-th revision of a graph, persisted by create',
+    name: 'revision-create',
+    finds: /REVISION .* was written as/,
+    edits: [{ file: REVISIONS, from: 'data: encode(revision), expect: CREATE', to: 'data: encode(revision)' }],
+  },
+  {
+    guard: 'I5: a goal does not end before its graph has grown',
+    name: 'end-before-growth',
+    finds: /I5 .* is completed with|I5 /,
+    edits: [
+      {
+        file: CLOSING,
+        from: 'if ([...tasks.values()].some(({ record }) => grows(record) && !causes.has(record.taskId))) return false;',
+        to: '',
+      },
+    ],
+  },
+  {
     guard: 'I6: an item is acknowledged only after the commit',
     name: 'ack-before-commit',
     finds: /I6 .* was acknowledged while it is/,
@@ -196,7 +228,7 @@ describe('the simulation', () => {
   });
 
   it.each(MUTANTS)('turns red without the guard of $guard', async ({ name, finds, edits }) => {
-    const { exitCode, output } = await simulateMutant(name, edits, SCHEDULES);
+    const { exitCode, output } = await simulateMutant(name, edits, SCHEDULES, finds);
     expect(output).toMatch(finds);
     expect(exitCode).toBe(1);
   });

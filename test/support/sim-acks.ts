@@ -2,7 +2,9 @@
  * Watches the acknowledgements of work items: one that comes before everything that follows from it is written leaves nobody to write it (I6). A sweep may
  * repair that later, so the end of a schedule does not show it; the moment of the acknowledgement does.
  */
-import { type GoalRecord, isTerminalGoal } from '../../shared/protocol/goal.ts';
+import { grows } from '../../shared/core/revision.ts';
+import { type GoalRecord, isTerminalGoal, type LiveGoal } from '../../shared/protocol/goal.ts';
+import type { Revision } from '../../shared/protocol/plan.ts';
 import { isTerminalTask, type TaskRecord } from '../../shared/protocol/task.ts';
 import type { Subjects } from '../../shared/protocol/subjects.ts';
 import type { MemoryDag } from './memory-dag.ts';
@@ -38,6 +40,18 @@ export class AckWatch {
       this.problems.push(`I6 the item ${sequence} of ${id} was acknowledged while it is ${task.status}`);
     if (task.status !== 'completed' || isTerminalGoal(goal) || goal.stopping !== undefined) return;
     for (const dependent of task.dependents) this.#mustBeReleased(task, dependent, sequence);
+    if (grows(task)) this.#mustHaveGrown(goal, task, sequence);
+  }
+
+  /** A plan that was made while its goal ran is carried out before the item that brought it goes. */
+  #mustHaveGrown(goal: LiveGoal, { goalId, taskId }: TaskRecord, sequence: number): void {
+    const { revision: count = 0, revising } = goal;
+    const own = Array.from({ length: count }, (_, index) => index + 1).find((n) => {
+      const revision = this.#read(this.#subjects.revisionKey(goalId, n)) as Revision | undefined;
+      return revision?.cause === taskId;
+    });
+    if (own === undefined || (own === count && revising === true))
+      this.problems.push(`I6 the item ${sequence} of ${goalId}.${taskId} was acknowledged before its graph had grown`);
   }
 
   /** Of the dependencies of one task the last item must not go before that task has one. */

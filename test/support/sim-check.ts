@@ -6,10 +6,10 @@ import { close } from '../../shared/core/budget.ts';
 import { Ledger } from '../../shared/protocol/ledger.ts';
 import { GoalRecord, isTerminalGoal } from '../../shared/protocol/goal.ts';
 import { isBlobRef } from '../../shared/protocol/ids.ts';
-import { PLAN_TASK } from '../../shared/protocol/plan.ts';
+import { PLAN_TASK, Revision } from '../../shared/protocol/plan.ts';
 import { isTerminalTask, TaskRecord } from '../../shared/protocol/task.ts';
-import type { Revision } from './memory-dag.ts';
-import { MICRO, resultOf, type SimGoal } from './sim-goals.ts';
+import type { Revision as StreamRevision } from './memory-dag.ts';
+import { type FinalGraph, finalGraph, MICRO, resultOf, type SimGoal } from './sim-goals.ts';
 import { subjects, type World } from './sim-world.ts';
 
 interface Written<T> {
@@ -22,13 +22,15 @@ interface History {
   /** By `<goalId>.<taskId>`. */
   readonly tasks: Map<string, Written<TaskRecord>[]>;
   readonly ledgers: Map<string, Written<Ledger>[]>;
+  /** By goal, in the order in which they were written. */
+  readonly revisions: Map<string, Written<Revision>[]>;
   readonly items: { readonly task: string; readonly revision: number }[];
 }
 
 const decoder = new TextDecoder();
 
-function readHistory(stream: readonly Revision[], problems: string[]): History {
-  const history: History = { goals: new Map(), tasks: new Map(), ledgers: new Map(), items: [] };
+function readHistory(stream: readonly StreamRevision[], problems: string[]): History {
+  const history: History = { goals: new Map(), tasks: new Map(), ledgers: new Map(), revisions: new Map(), items: [] };
   const keep = <T>(into: Map<string, Written<T>[]>, id: string, record: T, revision: number): void => {
     into.set(id, [...(into.get(id) ?? []), { record, revision }]);
   };
@@ -44,6 +46,7 @@ function readHistory(stream: readonly Revision[], problems: string[]): History {
     try {
       if (kind === 'goal') keep(history.goals, id, GoalRecord.parse(json), revision);
       else if (kind === 'task') keep(history.tasks, id, TaskRecord.parse(json), revision);
+      else if (kind === 'plan') keep(history.revisions, rest[0] ?? '', Revision.parse(json), revision);
       else if (kind === 'ledger') keep(history.ledgers, id, Ledger.parse(json), revision);
     } catch (error) {
       problems.push(`PROTOCOL ${subject} at ${revision} does not fit its schema: ${String(error)}`);
@@ -64,6 +67,7 @@ export function violations(world: World): readonly string[] {
   for (const [id, revisions] of history.tasks) checkTask(world, id, revisions, completedAt, problems);
   checkItems(history, completedAt, problems);
   for (const goal of world.goals) checkGoal(world, goal, history, problems);
+  for (const [goalId, revisions] of history.revisions) checkRevisions(goalId, revisions, history, problems);
   for (const [goalId, revisions] of history.ledgers) checkLedger(goalId, revisions, problems);
   checkRest(world, problems);
   problems.push(...world.acks.problems);
@@ -185,19 +189,20 @@ function checkGoal(world: World, goal: SimGoal, history: History, problems: stri
       problems.push(`I5 ${goalId} is ${last.status}, expected ${goal.fate}`);
     return;
   }
-  const allCompleted = counted.completed === counted.total;
-  if (last.status === 'completed' && !allCompleted)
+  const graph = finalGraph(goal.tasks ?? []);
+  const spared = tasks.filter((task) => task !== undefined && graph.replaced.has(task.taskId)).filter(isLost).length;
+  if (last.status === 'completed' && counted.completed + spared !== counted.total)
     problems.push(`I5 ${goalId} is completed, not all of its tasks are`);
-  if (goal.mayComplete && last.status !== 'completed')
+  if ((goal.mayComplete || (world.calm && goal.mayCompleteCalmly)) && last.status !== 'completed')
     problems.push(
       `I5 ${goalId} asked for nothing impossible and is ${last.status}: ${last.error.code} ${last.error.message}`,
     );
   if (last.status === 'cancelled' && goal.cancelAt === undefined) problems.push(`I5 ${goalId} was cancelled by nobody`);
   if (last.status === 'completed') {
-    const expected = (goal.tasks?.length ?? 0) + (goal.planned ? 1 : 0);
+    const expected = graph.total + (goal.planned ? 1 : 0);
     if (counted.total !== expected)
       problems.push(`I5 ${goalId} is completed with ${counted.total} of ${expected} tasks`);
-    checkResults(world, goal, history, last.result, problems);
+    checkResults(world, goal, graph, history, last.result, problems);
   }
   const billed = world.billed.get(goalId) ?? 0;
   const spent = Math.round((last.spent.usd - last.cost.communication) / MICRO);
@@ -209,19 +214,62 @@ function checkGoal(world: World, goal: SimGoal, history: History, problems: stri
     problems.push(`I4 ${goalId} says ${spent}, models billed ${billed}`);
 }
 
+function isLost(task: TaskRecord | undefined): boolean {
+  return task?.status !== 'completed';
+}
+
+/** One n-th revision each, one after the other, as often as the goal allows; and what it replaced, nobody had begun. */
+function checkRevisions(
+  goalId: string,
+  revisions: readonly Written<Revision>[],
+  history: History,
+  problems: string[],
+): void {
+  const numbers = revisions.map(({ record }) => record.revision);
+  if (numbers.some((number, index) => number !== index + 1))
+    problems.push(`REVISION ${goalId} was written as ${numbers.join(', ')}`);
+  const causes = revisions.map(({ record }) => record.cause);
+  if (new Set(causes).size !== causes.length)
+    problems.push(`REVISION ${goalId} has two of one cause: ${causes.join(', ')}`);
+  const goals = history.goals.get(goalId)?.map(({ record }) => record) ?? [];
+  const last = goals.at(-1);
+  const stood = last !== undefined && 'revision' in last ? (last.revision ?? 0) : 0;
+  const most = last !== undefined && 'revisionsMax' in last ? (last.revisionsMax ?? 0) : 0;
+  if (stood > numbers.length || numbers.length > stood + 1 || numbers.length > most)
+    problems.push(`REVISION ${goalId} is at ${stood} of ${most}, and ${numbers.length} were written`);
+  const replaced = new Set(revisions.flatMap(({ record }) => record.replaces));
+  for (const [id, written] of history.tasks) {
+    const end = written.at(-1)?.record;
+    if (end?.status !== 'cancelled' || end.error?.code !== 'replaced' || end.goalId !== goalId) continue;
+    if (!replaced.has(end.taskId)) problems.push(`REVISION ${id} was replaced by none`);
+    const begun = written.some(({ record }) => record.status === 'in_progress' || record.attempt > 0);
+    if (begun && end.error.message.startsWith('revision '))
+      problems.push(`REVISION ${id} was replaced after it had begun`);
+  }
+}
+
 /** Every result, computed again from the graph alone. */
-function checkResults(world: World, goal: SimGoal, history: History, said: unknown, problems: string[]): void {
+function checkResults(
+  world: World,
+  goal: SimGoal,
+  graph: FinalGraph,
+  history: History,
+  said: unknown,
+  problems: string[],
+): void {
   const right = new Map<string, unknown>();
-  for (const task of goal.tasks ?? []) {
+  for (const task of graph.tasks) {
     const dependencies = Object.fromEntries(task.dependencies.map((taskId) => [taskId, right.get(taskId)]));
-    right.set(task.taskId, resultOf(task.taskId, task.input.bulk, dependencies));
+    right.set(task.taskId, task.input.revises ?? resultOf(task.taskId, task.input.bulk, dependencies));
     const record = history.tasks.get(`${goal.goalId}.${task.taskId}`)?.at(-1)?.record;
     const got = record?.status === 'completed' ? plain(world, record.result) : undefined;
     if (JSON.stringify(got) !== JSON.stringify(right.get(task.taskId)))
       problems.push(`RESULT ${goal.goalId}.${task.taskId} is ${short(got)}, expected ${short(right.get(task.taskId))}`);
   }
-  const needed = new Set(goal.tasks?.flatMap((task) => task.dependencies));
-  const sinks = (goal.tasks ?? []).map((task) => task.taskId).filter((taskId) => !needed.has(taskId));
+  const needed = new Set(graph.tasks.flatMap((task) => task.dependencies));
+  const sinks = graph.tasks
+    .map((task) => task.taskId)
+    .filter((taskId) => !needed.has(taskId) && !graph.causes.has(taskId));
   const [only = ''] = sinks;
   const expected =
     sinks.length === 1 ? right.get(only) : Object.fromEntries(sinks.map((taskId) => [taskId, right.get(taskId)]));
@@ -230,10 +278,16 @@ function checkResults(world: World, goal: SimGoal, history: History, said: unkno
     sinks.length === 1 || typeof whole !== 'object' || whole === null
       ? whole
       : Object.fromEntries(Object.entries(whole).map(([taskId, result]) => [taskId, plain(world, result)]));
-  if (JSON.stringify(got) !== JSON.stringify(expected))
+  // The order of several sinks is that of the revisions that brought them.
+  if (sortedJson(got) !== sortedJson(expected))
     problems.push(`RESULT ${goal.goalId} is ${short(got)}, expected ${short(expected)}`);
   if (goal.planned && history.tasks.get(`${goal.goalId}.${PLAN_TASK}`)?.at(-1)?.record.status !== 'completed')
     problems.push(`RESULT ${goal.goalId} ran without its plan`);
+}
+
+function sortedJson(value: unknown): string | undefined {
+  const entries = typeof value === 'object' && value !== null ? Object.entries(value) : undefined;
+  return JSON.stringify(entries?.toSorted(([one], [other]) => (one < other ? -1 : 1)) ?? value);
 }
 
 function plain(world: World, value: unknown): unknown {

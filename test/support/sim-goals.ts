@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Random } from '../../shared/ports.ts';
 import type { TaskSpec } from '../../shared/protocol/goal.ts';
+import { PLAN_CAPABILITY } from '../../shared/protocol/subjects.ts';
 
 /** What the handler of one task does. */
 export interface Behaviour {
@@ -18,6 +19,15 @@ export interface Behaviour {
   readonly bulk?: number;
   /** What a planner answers: anything. */
   readonly plan?: unknown;
+  /** The same, where it is a plan that revises the graph of its own goal. */
+  readonly revises?: Later;
+}
+
+/** A plan that is made while its goal runs. */
+export interface Later {
+  readonly tasks: readonly Task[];
+  readonly replaces: readonly string[];
+  readonly source: 'model';
 }
 
 export type Task = Omit<TaskSpec, 'input'> & { readonly input: Behaviour };
@@ -36,6 +46,33 @@ export interface SimGoal {
   readonly usd: number | undefined;
   /** Nothing that the goal itself asks for keeps it from being completed, given attempts enough. */
   readonly mayComplete: boolean;
+  /** The same where nothing else goes wrong: no attempt is lost to the weather. */
+  readonly mayCompleteCalmly: boolean;
+}
+
+/** What the graph must be in the end: `tasks` that count, in an order in which they can run. */
+export interface FinalGraph {
+  readonly tasks: readonly Task[];
+  readonly replaced: ReadonlySet<string>;
+  /** Tasks whose end became a revision. */
+  readonly causes: ReadonlySet<string>;
+  /** All that were ever in it, the first plan task left out. */
+  readonly total: number;
+}
+
+/** Every revision that the tasks ask for, one after the other. Those that were drawn do not contradict each other. */
+export function finalGraph(first: readonly Task[]): FinalGraph {
+  const tasks = [...first];
+  const replaced = new Set<string>();
+  const causes = new Set<string>();
+  // The list grows while it is walked: a plan may bring a task that plans again.
+  for (const { taskId, input } of tasks) {
+    if (input.revises === undefined) continue;
+    causes.add(taskId);
+    tasks.push(...input.revises.tasks);
+    for (const id of input.revises.replaces) replaced.add(id);
+  }
+  return { tasks: tasks.filter(({ taskId }) => !replaced.has(taskId)), replaced, causes, total: tasks.length };
 }
 
 export const MICRO = 1e-6;
@@ -135,6 +172,86 @@ function tasksOf(dice: Dice, calm: boolean, large: boolean): Task[] {
   });
 }
 
+const REVISIONS_DEEP = 3;
+/** One more, for the sibling. */
+const REVISIONS_MAX = REVISIONS_DEEP + 1;
+
+/** Everything that waits for these, directly or not, and they themselves. */
+function withDependents(tasks: readonly Task[], chosen: ReadonlySet<string>): Set<string> {
+  const all = new Set(chosen);
+  for (const { taskId, dependencies } of tasks) if (dependencies.some((id) => all.has(id))) all.add(taskId);
+  return all;
+}
+
+/**
+ * The graph with a task in it that plans anew: it replaces some of the tasks behind it (`safe`: none of them can have begun), or any others that it does
+ * not wait for, and adds some, which wait for what was there and for each other. Sometimes one of the new ones plans once more.
+ */
+function withRevision(dice: Dice, tasks: readonly Task[], safe: boolean, depth = 1): Task[] {
+  const name = `re${depth}`;
+  const before = tasks.slice(0, dice.int(0, tasks.length - 1));
+  const waitsFor = before.filter(() => dice.chance(0.4)).map(({ taskId }) => taskId);
+  const behind = tasks
+    .slice(before.length)
+    .map((task) => (dice.chance(safe ? 0.6 : 0.3) ? { ...task, dependencies: [...task.dependencies, name] } : task));
+  const rest = [...before, ...behind];
+  const ancestors = ancestorsOf(rest, waitsFor);
+  const from = safe ? behind.filter(({ dependencies }) => dependencies.includes(name)) : rest;
+  const chosen = from.filter(({ taskId, input }) => {
+    return !ancestors.has(taskId) && input.revises === undefined && dice.chance(0.5);
+  });
+  const replaces = withDependents(rest, new Set(chosen.map(({ taskId }) => taskId)));
+  const kept = rest.filter(({ taskId }) => !replaces.has(taskId));
+  const fresh: Task[] = [];
+  for (let index = dice.int(1, 3); index > 0; index -= 1) {
+    const [task] = tasksOf(dice, true, false);
+    if (task === undefined) continue;
+    const dependencies = [...kept, ...fresh].filter(() => dice.chance(0.4)).map(({ taskId }) => taskId);
+    fresh.push({ ...task, taskId: `n${depth}-${index}`, dependencies });
+  }
+  const later = depth < REVISIONS_DEEP && dice.chance(0.3) ? withRevision(dice, fresh, safe, depth + 1) : fresh;
+  const input = { ms: dice.int(0, 300), revises: { tasks: later, replaces: [...replaces], source: 'model' as const } };
+  const plans = {
+    taskId: name,
+    capability: PLAN_CAPABILITY,
+    description: 'plan anew',
+    dependencies: waitsFor,
+    input,
+    maxAttempts: 100,
+  };
+  return [...before, plans, ...behind];
+}
+
+/** Beside the others one more task that plans, at the same time: it adds some tasks and replaces none, so that neither contradicts the other. */
+function withSibling(dice: Dice, tasks: readonly Task[]): Task[] {
+  const gone = new Set(tasks.flatMap(({ input }) => input.revises?.replaces ?? []));
+  const kept = tasks.filter(({ taskId }) => !gone.has(taskId));
+  const fresh = tasksOf(dice, true, false)
+    .slice(0, 2)
+    .map((task, index) => {
+      const dependencies = kept.filter(() => dice.chance(0.3)).map(({ taskId }) => taskId);
+      return { ...task, taskId: `x${index}`, dependencies };
+    });
+  const [first] = tasks.filter(({ input }) => input.revises !== undefined);
+  const sibling = {
+    taskId: 'rx',
+    capability: PLAN_CAPABILITY,
+    description: 'plan beside',
+    dependencies: first?.dependencies ?? [],
+    // As long as the other one, so that they often end together.
+    input: { ms: first?.input.ms ?? 0, revises: { tasks: fresh, replaces: [], source: 'model' as const } },
+    maxAttempts: 100,
+  };
+  return [...tasks, sibling];
+}
+
+function ancestorsOf(tasks: readonly Task[], of: readonly string[]): ReadonlySet<string> {
+  const found = new Set(of);
+  for (const { taskId, dependencies } of tasks.toReversed())
+    if (found.has(taskId)) for (const dependency of dependencies) found.add(dependency);
+  return found;
+}
+
 function budgetOf(
   dice: Dice,
   calm: boolean,
@@ -167,10 +284,16 @@ export function drawGoal(dice: Dice, goalId: string, calm: boolean): SimGoal {
       planned: false,
       usd: undefined,
       mayComplete: false,
+      mayCompleteCalmly: false,
     };
   }
-  const tasks = tasksOf(dice, calm, dice.chance(0.015));
-  const planned = dice.chance(0.2);
+  const large = dice.chance(0.015);
+  const planned = dice.chance(0.3);
+  const revised = planned && !large && dice.chance(0.6);
+  const safe = dice.chance(0.6);
+  const first = tasksOf(dice, calm, large);
+  const once = revised ? withRevision(dice, first, safe) : first;
+  const tasks = revised && dice.chance(0.5) ? withSibling(dice, once) : once;
   const budget = budgetOf(dice, calm);
   const stranded = !calm && dice.chance(0.03);
   const usable = !planned || calm || dice.chance(0.85);
@@ -183,7 +306,7 @@ export function drawGoal(dice: Dice, goalId: string, calm: boolean): SimGoal {
     ? [...tasks, { taskId: 'lost', capability: 'nobody', description: '', dependencies: [], input: { ms: 0 } }]
     : tasks;
   const plan = usable
-    ? { tasks: graph, source: 'model' }
+    ? { tasks: graph, source: 'model', ...(revised ? { revisions: REVISIONS_MAX } : {}) }
     : { tasks: [{ taskId: 'x', capability: 'a', dependencies: ['x'] }], source: 'model' };
   return {
     ...common,
@@ -200,5 +323,6 @@ export function drawGoal(dice: Dice, goalId: string, calm: boolean): SimGoal {
     planned,
     usd: budget?.usd,
     mayComplete: calm && !planned,
+    mayCompleteCalmly: calm && (!revised || safe),
   };
 }

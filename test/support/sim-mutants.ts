@@ -35,11 +35,16 @@ function pattern(text: string): RegExp {
 }
 
 /**
- * Plays schedules on a copy of the sources with these edits, until the first violation.
+ * Plays schedules on a copy of the sources with these edits, until the first violation that `finds` matches.
  *
  * @throws Error when an edit does not fit the source any more: a mutant that changes nothing proves nothing.
  */
-export async function simulateMutant(name: string, edits: readonly Edit[], schedules: number): Promise<Outcome> {
+export async function simulateMutant(
+  name: string,
+  edits: readonly Edit[],
+  schedules: number,
+  finds = /./,
+): Promise<Outcome> {
   const folder = copyOf(name);
   try {
     for (const { file, from, to } of edits) {
@@ -55,15 +60,16 @@ export async function simulateMutant(name: string, edits: readonly Edit[], sched
         source.replace(pattern(from), () => to),
       );
     }
-    return await run(join(folder, 'test/sim/main.ts'), schedules);
+    return await run(join(folder, 'test/sim/main.ts'), schedules, finds);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-function run(main: string, schedules: number): Promise<Outcome> {
+function run(main: string, schedules: number, finds: RegExp): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [main, '--schedules', String(schedules), '--seed', '1', '--harsh'], {
+    const args = ['--schedules', String(schedules), '--seed', '1', '--harsh', '--until', finds.source];
+    const child = spawn(process.execPath, [main, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let output = '';

@@ -288,7 +288,7 @@ function eventsOf(world: Surroundings): EngineEvents {
 function handlerOf(world: Surroundings, deps: Deps, ledgers: Ledgers): RunHandler {
   const wait = (ms: number): Promise<void> => new Promise((resolve) => deps.clock.after(ms, resolve));
   return async ({ task, attempt, input, dependencies, beforeSideEffect, onCost }) => {
-    const { ms, failTimes = 0, fatal, calls = [], sideEffect, bulk, plan } = input as Behaviour;
+    const { ms, failTimes = 0, fatal, calls = [], sideEffect, bulk, plan, revises } = input as Behaviour;
     const { goalId, taskId } = task;
     if (sideEffect === true || calls.length > 0) await beforeSideEffect();
     for (const { worst, actual } of calls) {
@@ -308,7 +308,7 @@ function handlerOf(world: Surroundings, deps: Deps, ledgers: Ledgers): RunHandle
     if (ms > 0) await wait(ms);
     if (fatal === true) throw new HandlerError('fatal', 'nothing helps', { retry: false });
     if (attempt <= failTimes) throw new HandlerError('flaky', `attempt ${attempt} fails`);
-    return task.capability === PLAN_CAPABILITY ? plan : resultOf(taskId, bulk, dependencies);
+    return task.capability === PLAN_CAPABILITY ? (revises ?? plan) : resultOf(taskId, bulk, dependencies);
   };
 }
 

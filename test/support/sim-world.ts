@@ -117,6 +117,8 @@ export class World implements Surroundings {
   readonly seed: number;
   /** Deaths of whoever died, in order. */
   readonly deaths: string[] = [];
+  /** Nothing goes wrong but what the goals bring with them. */
+  readonly calm: boolean;
   /** False when the mesh did not come to rest. */
   rested = false;
   readonly queues = new Map<string, MemoryQueue>();
@@ -134,6 +136,7 @@ export class World implements Surroundings {
   constructor(seed: number, setting: Setting = {}) {
     this.seed = seed;
     this.#setting = setting;
+    this.calm = setting.calm === true;
     const dice = diceOf(seededRandom(seed));
     this.#dice = dice;
     const weather = weatherOf(dice, setting);

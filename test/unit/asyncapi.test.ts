@@ -38,6 +38,7 @@ describe('docs/asyncapi.json', () => {
       '{mesh}.dead.{origin}',
       '$KV.{mesh}_dag.goal.{goalId}',
       '$KV.{mesh}_dag.task.{goalId}.{taskId}',
+      '$KV.{mesh}_dag.plan.{goalId}.{revision}',
       '$KV.{mesh}_dag.round.{roundId}',
       '$KV.{mesh}_agents.agent.{agentId}',
     ]);

@@ -8,7 +8,7 @@ import { type Draft, type LiveGraph, lateEdges, revise, stateOf } from '../../co
 import { fit } from '../../protocol/codec.ts';
 import { isTerminalGoal, type LiveGoal, TASKS_MAX, type TaskSpec } from '../../protocol/goal.ts';
 import { timestamp } from '../../protocol/ids.ts';
-import { Plan, type Revision } from '../../protocol/plan.ts';
+import { Plan, PLAN_TASK, type Revision } from '../../protocol/plan.ts';
 import { type CompletedTask, isTerminalTask, type TaskRecord } from '../../protocol/task.ts';
 import type { Closing } from './closing.ts';
 import type { Deps } from './deps.ts';
@@ -61,7 +61,8 @@ export function growthOf({ deps, joins, closing, revisions, predict, release }: 
         state: stateOf(record),
       })),
       replaced: new Set(known.flatMap(({ replaces }) => replaces)),
-      causes: new Set(known.map(({ cause }) => cause)),
+      // The first plan became the first graph.
+      causes: new Set([PLAN_TASK, ...known.map(({ cause }) => cause)]),
       revisions: known.length,
     };
   }
