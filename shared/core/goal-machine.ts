@@ -19,7 +19,7 @@ import { isTerminalGoal } from '../protocol/goal.ts';
 import { type Json, timestamp } from '../protocol/ids.ts';
 import type { TaskRecord } from '../protocol/task.ts';
 import type { Traffic } from '../protocol/ledger.ts';
-import { goalCost } from './cost.ts';
+import { addUsd, goalCost } from './cost.ts';
 
 export type GoalEvent =
   /** How many tasks there will be, before the first of them is written: whoever stops the goal meanwhile knows how many must end. */

@@ -4,7 +4,7 @@
  */
 import type { NatsConnection } from '@nats-io/transport-node';
 import { jsonOf, readStream, type StreamMessage } from './foreign.ts';
-import { ForeignGoal, ForeignTask, GOAL_TERMINAL, TASK_TERMINAL } from './foreign-records.ts';
+import { ForeignGoal, ForeignRevision, ForeignTask, GOAL_TERMINAL, TASK_TERMINAL } from './foreign-records.ts';
 
 export interface Evidence {
   readonly dag: readonly StreamMessage[];
@@ -48,12 +48,14 @@ export function judge(mesh: string, evidence: Evidence, acknowledged: Iterable<s
   const prefix = `$KV.${mesh}_dag.`;
   const goals = new Map<string, Revision<ForeignGoal>[]>();
   const tasks = new Map<string, Revision<ForeignTask>[]>();
+  const plans = new Map<string, ForeignRevision[]>();
   for (const { subject, sequence, data } of evidence.dag) {
     const key = subject.slice(prefix.length);
     if (key.startsWith('goal.'))
       add(goals, key.slice('goal.'.length), { sequence, record: ForeignGoal.parse(jsonOf(data)) });
     else if (key.startsWith('task.'))
       add(tasks, key.slice('task.'.length), { sequence, record: ForeignTask.parse(jsonOf(data)) });
+    else if (key.startsWith('plan.')) add(plans, key.split('.')[1] ?? '', ForeignRevision.parse(jsonOf(data)));
   }
   const violations = [
     ...[...tasks].flatMap(([key, revisions]) => [
@@ -63,8 +65,9 @@ export function judge(mesh: string, evidence: Evidence, acknowledged: Iterable<s
     ]),
     ...[...goals].flatMap(([goalId, revisions]) => [
       ...onceOver(goalId, revisions),
-      ...countsAreExact(goalId, revisions, tasks),
+      ...countsAreExact(goalId, revisions, tasks, plans.get(goalId) ?? []),
     ]),
+    ...[...plans].flatMap(([goalId, revisions]) => [...onePlanEach(goalId, revisions)]),
     ...[...acknowledged]
       .filter((goalId) => !goals.has(goalId))
       .map((goalId) => `I5 goal ${goalId}: acknowledged, and not in the stream`),
@@ -133,13 +136,12 @@ function* countsAreExact(
   goalId: string,
   revisions: readonly Revision<ForeignGoal>[],
   tasks: ReadonlyMap<string, readonly Revision<ForeignTask>[]>,
+  plans: readonly ForeignRevision[],
 ): Iterable<string> {
   const goal = revisions.at(-1)?.record;
   if (goal === undefined || !(GOAL_TERMINAL as readonly string[]).includes(goal.status)) return;
-  const own = [...tasks]
-    .filter(([key]) => key.startsWith(`${goalId}.`))
-    .map(([, [...all]]) => all.at(-1)?.record.status);
-  const count = (status: ForeignTask['status']): number => own.filter((each) => each === status).length;
+  const own = [...tasks].filter(([key]) => key.startsWith(`${goalId}.`)).flatMap(([, all]) => all.at(-1)?.record ?? []);
+  const count = (status: ForeignTask['status']): number => own.filter((task) => task.status === status).length;
   const found = {
     total: own.length,
     completed: count('completed'),
@@ -152,8 +154,19 @@ function* countsAreExact(
   }
   const live = found.total - found.completed - found.failed - found.cancelled;
   if (live > 0) yield `I5 goal ${goalId}: ${goal.status} with ${live} tasks that are not terminal`;
-  if (goal.status === 'completed' && found.completed !== found.total)
+  const spared = new Set(plans.flatMap(({ replaces }) => replaces));
+  const lost = own.filter((task) => task.status !== 'completed' && !spared.has(task.taskId)).length;
+  if (goal.status === 'completed' && lost > 0)
     yield `goal ${goalId}: completed with ${found.completed} of ${found.total} tasks`;
+}
+
+/** I5: each revision of a goal's graph was written once, one number after the other, for a cause of its own. */
+function* onePlanEach(goalId: string, plans: readonly ForeignRevision[]): Iterable<string> {
+  const numbers = plans.map(({ revision }) => revision);
+  if (numbers.some((number, index) => number !== index + 1))
+    yield `I5 goal ${goalId}: revisions written as ${numbers.join(', ')}`;
+  const causes = plans.map(({ cause }) => cause);
+  if (new Set(causes).size < causes.length) yield `I5 goal ${goalId}: two revisions of one cause`;
 }
 
 /** I9: the log has the revisions of each key, byte for byte and in their order, and no others but those that the DAG stream no longer keeps. */

@@ -81,6 +81,17 @@ export const ForeignRound = z.object({
 });
 export type ForeignRound = z.infer<typeof ForeignRound>;
 
+/** Key `plan.<goalId>.<n>`. */
+export const ForeignRevision = z.object({
+  goalId: Id,
+  revision: z.int().min(1),
+  cause: Id,
+  replaces: z.array(Id),
+  tasks: z.array(z.looseObject({ taskId: Id, capability: Id, dependencies: z.array(Id) })),
+  createdAt: Time,
+});
+export type ForeignRevision = z.infer<typeof ForeignRevision>;
+
 /** Key `agent.<agentId>` of bucket `<m>_agents`. */
 export const ForeignPresence = z.object({
   agentId: Id,

@@ -31,7 +31,6 @@ export interface Materializer {
 }
 
 export function materializerOf(deps: Deps, closing: Closing, predict: Predict): Materializer {
-
   async function start(
     goal: Versioned<GoalRecord>,
     records: readonly TaskRecord[],

@@ -42,12 +42,12 @@ export function revisionsOf(deps: Deps, memory: Memory): Revisions {
   }
 
   async function of(goal: LiveGoal): Promise<readonly Revision[]> {
-      const count = goal.revision ?? 0;
-      const found = await Promise.all(Array.from({ length: count }, (_, index) => read(goal.goalId, index + 1)));
-      const lost = found.indexOf(undefined);
-      // The goal's record names a revision only after its own record stands.
-      if (lost >= 0) throw new Error(`revision ${lost + 1} of goal ${goal.goalId} cannot be read`);
-      return found.filter((revision) => revision !== undefined);
+    const count = goal.revision ?? 0;
+    const found = await Promise.all(Array.from({ length: count }, (_, index) => read(goal.goalId, index + 1)));
+    const lost = found.indexOf(undefined);
+    // The goal's record names a revision only after its own record stands.
+    if (lost >= 0) throw new Error(`revision ${lost + 1} of goal ${goal.goalId} cannot be read`);
+    return found.filter((revision) => revision !== undefined);
   }
 
   return {
