@@ -36,6 +36,7 @@ const METHODS: Readonly<Record<VoteMethod, true>> = {
 const LOG_KINDS: Readonly<Record<LogKind, true>> = {
   goal: true,
   task: true,
+  plan: true,
   cost: true,
   message: true,
   vote: true,

@@ -20,6 +20,7 @@ import { decode, type Decoded } from '../protocol/codec.ts';
 import { GoalRecord, isTerminalGoal } from '../protocol/goal.ts';
 import { Ledger } from '../protocol/ledger.ts';
 import { AgentMessage } from '../protocol/message.ts';
+import { Revision } from '../protocol/plan.ts';
 import { isBelow, type Subjects } from '../protocol/subjects.ts';
 import { TaskRecord } from '../protocol/task.ts';
 import { Ballot, RoundRecord, VoteRequest } from '../protocol/vote.ts';
@@ -109,6 +110,7 @@ function goalReader(subjects: Subjects, goalId: string, correlationId: string) {
   const goal = subjects.dagSubject(subjects.goalKey(goalId));
   const ledger = subjects.dagSubject(subjects.ledgerKey(goalId));
   const tasks = subjects.dagSubject(subjects.tasksOfGoal(goalId));
+  const plans = subjects.dagSubject(subjects.revisionsOfGoal(goalId));
   const rounds = subjects.dagSubject(subjects.roundKeys);
   const said = [subjects.messagesWildcard, subjects.votesWildcard, subjects.ballotsWildcard];
   /** Ballots name only their round, so the rounds of this goal are remembered. */
@@ -155,6 +157,7 @@ function goalReader(subjects: Subjects, goalId: string, correlationId: string) {
         return { ...place, kind: 'task', change, ...(agentId === undefined ? {} : { agentId }), record };
       });
     }
+    if (isBelow(plans, subject)) return told(decode(Revision, data), (record) => ({ ...place, kind: 'plan', record }));
     return isOurs(data)
       ? told(decode(RoundRecord, data), (record) => ({ ...place, kind: 'round', record }))
       : undefined;
@@ -174,7 +177,7 @@ function goalReader(subjects: Subjects, goalId: string, correlationId: string) {
   }
 
   return {
-    filters: [goal, ledger, tasks, rounds, ...said],
+    filters: [goal, ledger, tasks, plans, rounds, ...said],
     /** Undefined for what is about something else. */
     entry(each: StreamMessage): LogEntry | undefined {
       if (each.marker) return undefined;

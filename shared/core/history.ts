@@ -11,7 +11,17 @@ import type { TransitionName } from './task-machine.ts';
 
 /** `takeover`: a claim of a task whose holder lost its lease. */
 export type TaskChange = Exclude<TransitionName, 'expire' | 'reject'> | 'create' | 'takeover';
-export type GoalChange = 'accept' | 'reject' | 'declare' | 'materialize' | 'progress' | 'stop' | 'finish';
+/** `revise`: a revision of the graph begins to be carried out, `revised`: it is. */
+export type GoalChange =
+  | 'accept'
+  | 'reject'
+  | 'declare'
+  | 'materialize'
+  | 'revise'
+  | 'revised'
+  | 'progress'
+  | 'stop'
+  | 'finish';
 
 /** All of a task's record that its next change depends on; whoever reads a whole log keeps no more of each task. */
 export interface TaskState {
@@ -26,6 +36,8 @@ export interface GoalState {
   readonly status: GoalRecord['status'];
   readonly stopping: boolean;
   readonly total: number;
+  readonly revision: number;
+  readonly revising: boolean;
 }
 
 export function taskState(task: TaskRecord): TaskState {
@@ -43,6 +55,8 @@ export function goalState(goal: GoalRecord): GoalState {
     status: goal.status,
     stopping: 'stopping' in goal && goal.stopping !== undefined,
     total: goal.tasks.total,
+    revision: ('revision' in goal ? goal.revision : undefined) ?? 0,
+    revising: 'revising' in goal && goal.revising === true,
   };
 }
 
@@ -59,14 +73,14 @@ export function taskChange(before: TaskState | undefined, task: TaskRecord): Tas
       return undefined;
     case 'pending':
     case 'ready':
-      return ofWaiting(before, after);
+      return ofWaiting(before, after, task);
     case 'in_progress':
       return ofHeld(before, after, task);
   }
 }
 
 /** Nobody holds the task: whatever is done to it but waiting and cancelling is an attempt of its own. */
-function ofWaiting(before: TaskState, after: TaskState): TaskChange | undefined {
+function ofWaiting(before: TaskState, after: TaskState, task: TaskRecord): TaskChange | undefined {
   const attempts = after.attempt - before.attempt;
   switch (after.status) {
     case 'pending':
@@ -83,7 +97,9 @@ function ofWaiting(before: TaskState, after: TaskState): TaskChange | undefined 
     case 'failed':
       return attempts === 1 ? 'fail' : undefined;
     case 'cancelled':
-      return attempts === 0 ? 'cancel' : undefined;
+      if (attempts !== 0) return undefined;
+      // What somebody had begun is never replaced; at the goal's end it may be cancelled for the same reason.
+      return after.attempt === 0 && 'error' in task && task.error?.code === 'replaced' ? 'replace' : 'cancel';
   }
 }
 
@@ -121,12 +137,21 @@ export function goalChange(before: GoalState | undefined, goal: GoalRecord): Goa
   // I5: a terminal goal never changes.
   if (before.status !== 'planning' && before.status !== 'running') return undefined;
   if (goal.status === 'rejected') return undefined;
-  if (isTerminalGoal(goal)) return 'finish';
+  if (isTerminalGoal(goal)) return before.revising || after.revision !== before.revision ? undefined : 'finish';
   if (before.stopping && !after.stopping) return undefined;
+  if (after.revision !== before.revision || after.revising !== before.revising) return ofRevision(before, after);
   if (after.stopping && !before.stopping) return after.status === before.status ? 'stop' : undefined;
   if (before.status !== after.status) return after.status === 'running' ? 'materialize' : undefined;
   if (after.total === before.total) return 'progress';
   return after.status === 'planning' ? 'declare' : undefined;
+}
+
+/** Revisions come one after the other, and one is over before the next begins. */
+function ofRevision(before: GoalState, after: GoalState): GoalChange | undefined {
+  if (after.status !== before.status || after.stopping !== before.stopping) return undefined;
+  if (!after.revising) return after.revision === before.revision ? 'revised' : undefined;
+  const next = !before.revising && after.revision === before.revision + 1;
+  return next && after.status === 'running' && !after.stopping ? 'revise' : undefined;
 }
 
 /** What one change of a goal's ledger was about. Amounts in USD. */

@@ -2,6 +2,7 @@
 import type { GoalRecord } from '../protocol/goal.ts';
 import type { Ledger } from '../protocol/ledger.ts';
 import type { AgentMessage } from '../protocol/message.ts';
+import type { Revision as PlanRevision } from '../protocol/plan.ts';
 import type { TaskRecord } from '../protocol/task.ts';
 import type { Ballot, RoundRecord, VoteRequest } from '../protocol/vote.ts';
 import type { GoalChange, LedgerChange, TaskChange } from './history.ts';
@@ -33,6 +34,7 @@ export type LogRevision =
       readonly agentId?: string;
     })
   | (Revision & { readonly kind: 'cost'; readonly change: LedgerChange; readonly record: Ledger })
+  | (Revision & { readonly kind: 'plan'; readonly record: PlanRevision })
   | (Revision & { readonly kind: 'round'; readonly record: RoundRecord });
 
 export type LogMessage =
@@ -46,5 +48,5 @@ export type LogEntry = LogRevision | LogMessage;
 export type LogKind = LogEntry['kind'];
 
 export function isRevision(entry: LogEntry): entry is LogRevision {
-  return entry.kind === 'goal' || entry.kind === 'task' || entry.kind === 'cost' || entry.kind === 'round';
+  return 'revision' in entry;
 }

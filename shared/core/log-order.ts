@@ -58,6 +58,7 @@ export function logOrder(): LogOrder {
       case 'goal':
       case 'task':
       case 'cost':
+      case 'plan':
         return true;
       case 'round':
         return entry.record.ballots.every((ballot) => answered.has(ballotKey(ballot.roundId, ballot.agent)));
@@ -105,6 +106,7 @@ export function logOrder(): LogOrder {
         return;
       case 'round':
       case 'cost':
+      case 'plan':
       case 'message':
       case 'unreadable':
     }

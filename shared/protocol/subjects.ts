@@ -47,6 +47,7 @@ export function subjectsOf(mesh: string) {
     roundKeys: 'round.*',
     ledgerKey: (goalId: string) => `ledger.${token(goalId)}`,
     figuresKey: (capability: string) => `figures.${token(capability)}`,
+    revisionsOfGoal: (goalId: string) => `plan.${token(goalId)}.*`,
     /** Of the n-th revision of a goal's graph. */
     revisionKey: (goalId: string, n: number) => `plan.${token(goalId)}.${token(String(n))}`,
     dagSubject: (key: string) => `$KV.${dagBucket}.${key}`,

@@ -105,6 +105,7 @@ function namesOf(each: TaskEvent, before: TaskRecord): readonly string[] {
     case 'release':
     case 'complete':
     case 'cancel':
+    case 'replace':
       return [each.type];
   }
 }

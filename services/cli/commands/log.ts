@@ -89,6 +89,8 @@ function taskOf(entry: LogEntry, taskOfRound: ReadonlyMap<string, string>): stri
     case 'round':
     case 'vote':
       return entry.record.taskId;
+    case 'plan':
+      return entry.record.cause;
     case 'ballot':
       return taskOfRound.get(entry.record.roundId);
     case 'goal':
@@ -114,6 +116,7 @@ function agentsOf(entry: LogEntry): readonly string[] {
       return entry.record.roster;
     case 'ballot':
       return [entry.record.agent];
+    case 'plan':
     case 'unreadable':
       return [];
   }

@@ -28,6 +28,8 @@ function said(screen: Screen, entry: LogEntry, room: number): string {
       return taskLine(screen, entry, room);
     case 'cost':
       return costLine(entry);
+    case 'plan':
+      return planLine(screen, entry);
     case 'message': {
       const { sender, receiver, messageType, content, taskId } = entry.record;
       const about = taskId === undefined ? '' : ` (${safeLine(taskId)})`;
@@ -74,6 +76,10 @@ function goalLine(screen: Screen, { change, record }: Of<'goal'>, room: number):
       return `${status}  ${count(tasks.total, 'task')} are being written`;
     case 'materialize':
       return `${status}  ${count(tasks.total, 'task')}, predicted ${usd(cost.predicted)}`;
+    case 'revise':
+      return `${status}  revision ${record.status === 'rejected' ? '' : (record.revision ?? 0)} begins, ${count(tasks.total, 'task')}`;
+    case 'revised':
+      return `${status}  revision ${record.status === 'rejected' ? '' : (record.revision ?? 0)} is carried out`;
     case 'progress':
       return `${status}  ${tasks.completed} of ${count(tasks.total, 'task')}  ${usd(cost.total)}`;
     case 'stop': {
@@ -127,11 +133,19 @@ function taskLine(screen: Screen, { change, record, agentId }: Of<'task'>, room:
     case 'fail':
     case 'exhaust':
       return `${task}  ${status}  ${agent}, attempt ${record.attempt}${error}`;
+    case 'replace':
     case 'cancel':
       return `${task}  ${status}${error}`;
     case undefined:
       return `${task}  ${status}  ${screen.paint('bad', UNEXPLAINED)}`;
   }
+}
+
+function planLine(screen: Screen, { record }: Of<'plan'>): string {
+  const { revision, cause, tasks, replaces } = record;
+  const added = tasks.map(({ taskId }) => safeLine(taskId)).join(', ');
+  const gone = replaces.length === 0 ? '' : `, without ${replaces.map(safeLine).join(', ')}`;
+  return clip(`revision ${revision} by ${safeLine(cause)}: ${added}${gone}`, Math.max(screen.width, LINE_MAX));
 }
 
 function costLine({ change, record }: Of<'cost'>): string {

@@ -94,6 +94,7 @@ export function sequenceDiagram(): Diagram {
         arrow(agent, '-x', GRAPH, `${taskId} failed${error}`);
         break;
       case 'cancel':
+      case 'replace':
         note(GRAPH, `${taskId} cancelled`);
         break;
       case 'create':
@@ -131,6 +132,11 @@ export function sequenceDiagram(): Diagram {
           const { roundId, ballots, roster, position, reason } = entry.record;
           const decided = position ?? `no consensus: ${reason ?? 'no_majority'}`;
           return note(proposers.get(roundId) ?? PROPOSER, `${decided}, ${ballots.length} of ${roster.length} ballots`);
+        }
+        case 'plan': {
+          const { revision, cause, tasks, replaces } = entry.record;
+          const gone = replaces.length === 0 ? '' : `, ${replaces.length} replaced`;
+          return note(GRAPH, `revision ${revision} by ${cause}: ${count(tasks.length, 'more task')}${gone}`);
         }
         case 'cost':
         case 'unreadable':
