@@ -205,3 +205,56 @@ export interface QueueState {
   /** Every item up to this stream sequence was handed out at least once. */
   readonly deliveredUpTo: number;
 }
+
+/** A queue of the mesh, as the monitor sees it. */
+export interface SurveyedQueue extends Omit<QueueState, 'deliveredUpTo'> {
+  readonly capability: string;
+  /** Of those that are held, how many were handed out more than once. */
+  readonly redelivered: number;
+  /** When the oldest waiting item was stored, ms since the epoch; undefined when none waits. */
+  readonly oldestAt: number | undefined;
+}
+
+/** The submissions of the mesh. */
+export interface SurveyedGoals {
+  /** Not accepted by an agent yet. */
+  readonly waiting: number;
+  /** Accepted and not terminal, as far as the broker was told. */
+  readonly open: number;
+  /** When the oldest of either was submitted, ms since the epoch. */
+  readonly oldestAt: number | undefined;
+}
+
+export type SurveyedStream = {
+  readonly stream: 'goals' | 'dag' | 'log' | 'dead' | 'agents' | 'blobs';
+} & (
+  | {
+      readonly led: true;
+      readonly messages: number;
+      readonly bytes: number;
+      /** Copies that there should be, and those that are up to date, the leader's included. */
+      readonly replicas: number;
+      readonly current: number;
+      /** Revisions that the stream which it copies has and it has not; undefined for a stream that copies none. */
+      readonly sourceLag: number | undefined;
+    }
+  /** The broker answers, but nobody speaks for the stream: it has no leader, that is no quorum. */
+  | { readonly led: false }
+);
+
+/** What JetStream uses for the account of the mesh. */
+export interface SurveyedAccount {
+  readonly storageBytes: number;
+  readonly memoryBytes: number;
+  /** Infinity: unlimited. */
+  readonly storageLimitBytes: number;
+}
+
+/** Looks at the mesh from the broker's side. Each part rejects by itself. Costs the broker some requests: for one agent at a time. */
+export interface Surveyor {
+  queues(): Promise<readonly SurveyedQueue[]>;
+  goals(): Promise<SurveyedGoals>;
+  /** Streams that do not exist are absent. */
+  streams(): Promise<readonly SurveyedStream[]>;
+  account(): Promise<SurveyedAccount>;
+}

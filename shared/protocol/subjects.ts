@@ -62,6 +62,9 @@ export function subjectsOf(mesh: string) {
     probe: `${m}.ready.$probe.-.-`,
     readyOfCapability: (capability: string) => `${m}.ready.${token(capability)}.>`,
     capabilityConsumer: (capability: string) => `cap-${token(capability)}`,
+    /** `cap-<capability>` -> the capability; undefined for another consumer. */
+    capabilityOfConsumer: (consumer: string): string | undefined =>
+      consumer.startsWith('cap-') ? consumer.slice('cap-'.length) : undefined,
 
     blobsBucket: `${m}_blobs`,
 
@@ -83,6 +86,10 @@ export function subjectsOf(mesh: string) {
     ballot: (roundId: string, agentId: string) => `${m}.ballot.${token(roundId)}.${token(agentId)}`,
     ballotsOfRound: (roundId: string) => `${m}.ballot.${token(roundId)}.*`,
     ballotsWildcard: `${m}.ballot.>`,
+
+    /** Beacons of the agent that looks at queues and streams for all: under its own last token. */
+    monitor: (agentId: string) => `${m}.monitor.${token(agentId)}`,
+    monitorWildcard: `${m}.monitor.*`,
 
     logStream: `${m}_log`,
     deadStream: `${m}_dead`,

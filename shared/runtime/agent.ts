@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import { ballotRecall } from '../adapters/nats-log.ts';
 import { AgentIdTaken, takeSeat } from '../adapters/nats-registry.ts';
+import { natsSurveyor } from '../adapters/nats-survey.ts';
 import { BrokerUnfit, LEASE_MS } from '../adapters/streams.ts';
 import { type Presence, PRESENCE_RENEW_MS } from '../protocol/agent.ts';
 import { priceOf } from '../core/prices.ts';
@@ -26,11 +27,20 @@ import type { Manifest } from './manifest.ts';
 import { bounded, type Metrics, metricsOf } from './metrics.ts';
 import { modelOf, readPrices } from './models.ts';
 import { learnOffers } from './offers.ts';
+import { startMonitor } from './monitor/monitor.ts';
 import { type ModelWatch, probeBroker, probeConsumers, watchModel } from './probes.ts';
 import { startPulling } from './pulling.ts';
 import { endpointCounts, serveInfo } from './service-info.ts';
 import { collectAfterStart } from './start-up-memory.ts';
-import { engineEvents, healthEvents, messageCount, modelObserver, roundObserver, voterObserver } from './telemetry.ts';
+import {
+  engineEvents,
+  healthEvents,
+  messageCount,
+  modelObserver,
+  monitorEvents,
+  roundObserver,
+  voterObserver,
+} from './telemetry.ts';
 import { holdRound } from './vote/proposer.ts';
 import { serveVotes } from './vote/voter.ts';
 
@@ -204,6 +214,12 @@ async function live(
   ];
   const lost = keepSeat(() => seat.renew(presence(engine.running())), log);
   await deps.bus.flush();
+  const monitor = startMonitor({
+    ...deps,
+    surveyor: natsSurveyor(nc, subjects),
+    view: metrics.mesh,
+    events: monitorEvents(log, metrics),
+  });
   const probes = [probeBroker(nc, health, metrics), probeConsumers(pulling.problems, health)];
   log.info({ event: 'agent.ready', role: manifest.role, capabilities, slots, port: http.port }, 'ready');
   collectAfterStart(() => engine.running() === 0 && engine.receipts() === 0);
@@ -214,6 +230,7 @@ async function live(
   engine.drain();
   log.info({ event: 'agent.draining', running: engine.running() }, 'draining');
   if (taken === undefined) await seat.leave().catch(() => undefined);
+  monitor.stop();
   closeInfo();
   closeMailbox();
   await pulling.stop();

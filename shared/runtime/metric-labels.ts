@@ -24,7 +24,7 @@ export const LABELS = {
   transition: 'transitions of the two state machines',
   type: '`input`, `output`',
   version: 'version in the manifest of the agent',
-  what: '`streams`, `queues`, `presence`, `account`: a part of the survey',
+  what: '`queues`, `goals`, `streams`, `account`, `presence`: a part of the survey',
   where: 'a part of the engine',
 } as const;
 

@@ -6,6 +6,7 @@ import { GoalStatus, Pattern } from '../protocol/goal.ts';
 import { NoConsensusReason, VoteMethod } from '../protocol/vote.ts';
 import { fading } from './fading.ts';
 import { metricRegistry } from './metric-registry.ts';
+import { meshMetrics } from './monitor/mesh-metrics.ts';
 
 /** Model calls and vote rounds: 10 ms, doubling up to 82 s. */
 const SLOW = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
@@ -39,6 +40,8 @@ export function metricsOf(capabilities: readonly string[] = []) {
     list,
     goalsIdle,
     capabilitiesMissing,
+    mesh: meshMetrics(made),
+    surveyErrors: counter('conclave_survey_errors_total', 'Parts of a survey that the broker did not answer', ['what']),
     agentInfo: gauge('conclave_agent_info', 'Always 1; says who the agent is', ['agent_id', 'role', 'version']),
     ready: gauge('conclave_ready', '1 while the check of `/readyz` is passed, else 0', ['check']),
     brokerRoundTrip: gauge(

@@ -4,16 +4,20 @@ import type { GoalRecord } from '../protocol/goal.ts';
 import { isTerminalGoal } from '../protocol/goal.ts';
 import { SHUTDOWN } from './engine/attempt.ts';
 import type { EngineEvents } from './engine/events.ts';
+import { fading } from './fading.ts';
 import { bounded, type Metrics } from './metrics.ts';
 import type { CountMessage } from './counted-bus.ts';
 import type { HealthEvents } from './health.ts';
 import type { ModelObserver } from './models.ts';
+import { type MonitorDeps, SURVEY_PARTS } from './monitor/monitor.ts';
 import type { EndpointCounts } from './service-info.ts';
 import type { RoundObserver, VoterObserver } from './vote/observer.ts';
 
 /** Distinct capabilities, message types... that get a label of their own. */
 const LABELS_MAX = 100;
 const CODES_MAX = 50;
+/** A part of the survey that goes on failing is told so often. */
+const SURVEY_TOLD_MS = 60_000;
 
 function seconds(goal: GoalRecord): number {
   return isTerminalGoal(goal) ? (Date.parse(goal.finishedAt) - Date.parse(goal.createdAt)) / 1_000 : 0;
@@ -275,5 +279,22 @@ export function messageCount(metrics: Metrics): CountMessage {
   return (direction, type, bytes) => {
     metrics.messages.inc({ direction, message_type: type });
     metrics.messageBytes.inc({ direction }, bytes);
+  };
+}
+
+export function monitorEvents(log: Logger, metrics: Metrics): MonitorDeps['events'] {
+  const told = fading(SURVEY_TOLD_MS, SURVEY_PARTS.length);
+  return {
+    chosen: (isMonitor) =>
+      log.info(
+        { event: isMonitor ? 'monitor.chosen' : 'monitor.left' },
+        'who looks at queues and streams for the mesh',
+      ),
+    surveyFailed(what, error) {
+      metrics.surveyErrors.inc({ what });
+      if (told.entries().some(([part]) => part === what)) return;
+      told.see(what, 1);
+      log.warn({ event: 'monitor.survey_failed', what, err: error }, 'metrics of the mesh are missing');
+    },
   };
 }
