@@ -6,7 +6,7 @@
 FROM node:24.21.0-trixie-slim AS packages
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-COPY deploy/image/production-lock.ts deploy/image/prune.ts deploy/image/
+COPY deploy/image/production-lock.ts deploy/image/prune.ts deploy/image/sbom.ts deploy/image/
 RUN node deploy/image/production-lock.ts \
   && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier \
   && node deploy/image/prune.ts node_modules
@@ -24,7 +24,9 @@ RUN mkdir -p /system/usr/local/bin /system/etc /system/tmp /system/var/lib/dpkg/
   && cp -L /etc/os-release /system/etc/os-release \
   && echo 'hosts: files dns' > /system/etc/nsswitch.conf \
   && echo 'conclave:x:65532:65532:Conclave:/app:/nonexistent' > /system/etc/passwd \
-  && echo 'conclave:x:65532:' > /system/etc/group
+  && echo 'conclave:x:65532:' > /system/etc/group \
+  && npm sbom --sbom-format cyclonedx --sbom-type application > /tmp/packages.json \
+  && node deploy/image/sbom.ts /tmp/packages.json /system/var/lib/dpkg/status.d > /system/sbom.cdx.json
 
 FROM packages AS sources
 COPY LICENSE ./

@@ -22,6 +22,9 @@ endif
 # Suites that take minutes, run by ci-long in this order.
 LONG_SUITES := demo sim-long model-faults containers
 
+# What a production package may be licensed under: nothing that asks more of a user than to keep a notice.
+LICENCES := MIT;MIT-0;ISC;Apache-2.0;BSD-2-Clause;BSD-3-Clause;0BSD;Unlicense;CC0-1.0;BlueOak-1.0.0;Python-2.0
+
 .PHONY: help
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)$$/\1|\2/p' Makefile | awk -F '|' '{ printf "  %-13s %s\n", $$1, $$2 }'
@@ -36,7 +39,7 @@ test: check broker ## Run every check and every test; ends with "N passed, N fai
 	@$(BIN)/vitest run
 
 .PHONY: check
-check: types lint format-check imports deadcode sources ## Run every static check
+check: types lint format-check imports deadcode sources licences ## Run every static check
 
 .PHONY: types
 types: deps ## Check the types
@@ -114,6 +117,18 @@ down: deps ## Stop that mesh and remove its containers, networks, volumes and se
 .PHONY: secrets
 secrets: deps ## Make certificates and keys below .cache/stack, for containers and as Secrets for Kubernetes
 	@$(NODE) deploy/stack/main.ts secrets
+
+.PHONY: sbom
+sbom: deps ## Write bills of materials (CycloneDX) of the packages and of the image
+	@$(NODE) deploy/supply/sbom/main.ts
+
+.PHONY: licences
+licences: deps ## Check that every production package has a permissive licence
+	@$(BIN)/license-checker-rseidelsohn --production --excludePrivatePackages --summary --onlyAllow '$(LICENCES)'
+
+.PHONY: audit
+audit: deps ## Look for advisories for the locked packages
+	@$(NODE) deploy/supply/audit/main.ts
 
 .PHONY: image
 image: deps ## Build the container image, with an engine and base images made present where they are missing

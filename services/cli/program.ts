@@ -226,6 +226,17 @@ function grammar(terminal: Terminal, finish: (code: ExitCode) => void): Program 
     .option('--replicas <n>', '1 on a single server, 3 on a cluster', whole(1), 1)
     .option('--capabilities <names>', 'also their queues, which otherwise come with the first agent or task', ids);
   runs(init, async () => (await import('./commands/admin.ts')).init);
+  const backup = admin
+    .command('backup')
+    .description('copy every stream of the mesh to files, while it runs')
+    .argument('<folder>', 'made if it is not there');
+  runs(backup, async () => (await import('./commands/admin.ts')).backup);
+  const restore = admin
+    .command('restore')
+    .description('bring the streams of a backup to a broker that has none of them; agents must not run')
+    .argument('<folder>', 'what backup wrote')
+    .option('--replicas <n>', 'other than they were backed up with', whole(1));
+  runs(restore, async () => (await import('./commands/admin.ts')).restore);
 
   return program;
 }

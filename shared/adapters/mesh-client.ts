@@ -12,6 +12,7 @@ import { natsBus } from './nats-bus.ts';
 import { connectBroker } from './nats-connect.ts';
 import { natsDagStore } from './nats-dag.ts';
 import { natsRegistry } from './nats-registry.ts';
+import { backupMesh, restoreMesh } from './stream-backup.ts';
 import { ensureCapability, ensureStreams } from './streams.ts';
 
 export interface MeshOptions {
@@ -66,6 +67,9 @@ export async function openMesh(options: MeshOptions) {
       await ensureStreams(nc, subjects, { replicas });
       for (const capability of capabilities) await ensureCapability(nc, subjects, capability);
     },
+    /** Every stream as files below `folder`, and back to a broker that has none of them. */
+    backup: (folder: string) => backupMesh(nc, subjects, folder),
+    restore: (folder: string, replicas: number | undefined) => restoreMesh(nc, subjects, folder, replicas),
     /** What `error` means to a person: MeshUnavailable, MeshDenied, or the error itself. */
     explain: (error: unknown) => explainFailure(error, options),
     close: () => nc.close(),

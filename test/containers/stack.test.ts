@@ -290,18 +290,55 @@ test('after all of this Prometheus sees every agent again', async () => {
 });
 
 test('the streams bear out that nothing was lost, done twice or done by a stale hand', async () => {
-  await waitUntil('every submission is settled', async () => (await stranger.unsettled()) === 0, PATIENCE_MS);
-  const evidence = await waitUntil(
-    'the log has caught up',
-    async () => {
-      const found = await gather(stranger.nc, 'mesh');
-      return logHasCaughtUp(found) ? found : undefined;
-    },
-    PATIENCE_MS,
-  );
-  const verdict = judge('mesh', evidence, [...loads.flatMap((each) => each.acknowledged()), 'kill-agent']);
-  expect(verdict.violations).toEqual([]);
-  say(`  ${verdict.goals} goals, ${verdict.tasks} tasks, ${verdict.revisions} revisions, 0 violations`);
+  const verdict = await soundStreams(loads.flatMap((each) => each.acknowledged()));
+  expect(verdict).toContain(' 0 violations');
+  say(`  ${verdict}`);
+});
+
+test('every stream is lost, and comes back on three servers from a backup taken before', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'conclave-backup-'));
+  const command = (...args: string[]): string => {
+    const run = spawnSync(process.execPath, [join(root, 'services/cli/main.ts'), ...args], {
+      encoding: 'utf8',
+      env: {
+        PATH: process.env['PATH'],
+        NATS_URL: stack.urls.join(','),
+        NATS_CA: join(stack.secretsFolder, 'ca.crt'),
+        NATS_NKEY_SEED_FILE: join(stack.secretsFolder, 'seeds/admin'),
+      },
+    });
+    expect(run.status, run.stderr).toBe(0);
+    return run.stdout;
+  };
+  try {
+    for (const name of agents()) expect(await stack.stop(name), name).toBe(0);
+    await stranger.submit({
+      goalId: 'after-restore',
+      description: 'taken by nobody yet',
+      tasks: [{ taskId: 'a', capability: 'echo', description: 'a step', dependencies: [] }],
+    });
+    const before = await readStream(admin.nc, 'KV_mesh_dag', '>');
+    command('admin', 'backup', folder);
+    const manager = await admin.manager();
+    for (const name of ['KV_mesh_agents', 'KV_mesh_dag', 'OBJ_mesh_blobs', 'mesh_dead', 'mesh_goals', 'mesh_log']) {
+      await manager.streams.delete(name);
+    }
+    command('admin', 'restore', folder);
+    command('admin', 'init', '--replicas', '3');
+    const after = await readStream(admin.nc, 'KV_mesh_dag', '>');
+    const bytes = (messages: typeof before): string =>
+      messages.map(({ sequence, data }) => `${sequence} ${Buffer.from(data).toString('latin1')}`).join('\n');
+    expect(bytes(after) === bytes(before)).toBe(true);
+    const { config } = await manager.streams.info('KV_mesh_dag');
+    expect(config).toMatchObject({ num_replicas: 3, deny_delete: true, allow_atomic: true });
+    for (const name of agents()) await stack.start(name);
+    for (const name of agents()) await stack.ready(name);
+    expect((await stranger.ended('after-restore', PATIENCE_MS)).status).toBe('completed');
+    const verdict = await soundStreams(['after-restore']);
+    say(`  ${before.length} messages of the task graph restored; ${verdict}`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 describe('secrets', () => {
@@ -378,4 +415,20 @@ async function everyTargetUp(): Promise<number> {
     },
     PATIENCE_MS,
   );
+}
+
+/** What the checker says once the mesh has come to rest; a violation fails. */
+async function soundStreams(acknowledged: readonly string[]): Promise<string> {
+  await waitUntil('every submission is settled', async () => (await stranger.unsettled()) === 0, PATIENCE_MS);
+  const evidence = await waitUntil(
+    'the log has caught up',
+    async () => {
+      const found = await gather(stranger.nc, 'mesh');
+      return logHasCaughtUp(found) ? found : undefined;
+    },
+    PATIENCE_MS,
+  );
+  const { violations, goals, tasks, revisions } = judge('mesh', evidence, [...acknowledged, 'kill-agent']);
+  expect(violations).toEqual([]);
+  return `${goals} goals, ${tasks} tasks, ${revisions} revisions, ${violations.length} violations`;
 }

@@ -22,7 +22,11 @@ export interface AgentOptions {
 }
 
 export async function openMesh(label: string, url: string): Promise<Mesh> {
-  const name = `${label}-${crypto.randomUUID().slice(0, 8)}`;
+  return openMeshNamed(`${label}-${crypto.randomUUID().slice(0, 8)}`, url);
+}
+
+/** One that may be there already. */
+export async function openMeshNamed(name: string, url: string): Promise<Mesh> {
   const foreign = await connectForeign(url, name);
   const agents: AgentProcess[] = [];
   const launch = (agentId: string, options: AgentOptions = {}): AgentProcess => {

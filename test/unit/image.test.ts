@@ -103,6 +103,26 @@ test('pruning keeps code and licences, and fails when a package has moved its fi
   expect(node('prune.ts', ['.'], folder).status).toBe(1);
 });
 
+test('the bill of materials names packages, Node and libraries, and is the same for the same contents', () => {
+  const bill = { serialNumber: 'urn:uuid:1', metadata: { timestamp: 'now', tools: [] }, components: [{ name: 'zod' }] };
+  writeFileSync(join(folder, 'npm.json'), JSON.stringify(bill));
+  mkdirSync(join(folder, 'states'));
+  writeFileSync(join(folder, 'states/libc6'), 'Package: libc6\nArchitecture: amd64\nVersion: 2.41-12+deb13u1\n');
+  const { status, stdout } = node('sbom.ts', ['npm.json', 'states'], folder);
+  expect(status).toBe(0);
+  const written = JSON.parse(stdout);
+  expect(written).not.toHaveProperty('serialNumber');
+  expect(written.metadata).toEqual({ tools: [] });
+  expect(written.components).toEqual([
+    expect.objectContaining({ name: 'node', version: process.version.slice(1) }),
+    expect.objectContaining({
+      name: 'libc6',
+      purl: expect.stringMatching(/^pkg:deb\/debian\/libc6@2\.41-12%2Bdeb13u1\?arch=amd64/),
+    }),
+    { name: 'zod' },
+  ]);
+});
+
 test('a service is run by its name, and anything else is told the names', () => {
   const help = node('entry.ts', ['cli', '--version'], folder);
   expect(help).toMatchObject({ status: 0, stdout: `${conclave.version}\n` });
