@@ -136,12 +136,27 @@ export interface Delivery {
   readonly storedAt: number;
   /** 1 for the first delivery. More: whoever had it lost its lease, or gave it back. */
   readonly deliveries: number;
+  /** Where its end is told: another agent that knows this can end it too. */
+  readonly handle: string;
   ack(): void;
   /** Redelivered after `delayMs`. */
   retry(delayMs: number): void;
   /** Extends the lease by its full length. */
   extend(): void;
 }
+
+/** A delivery that another agent was given and hands over; undefined when `handle` is no item of this capability's queue, or the item is over. */
+export type Adopt = (handle: string, capability: string) => Promise<Delivery | undefined>;
+
+/**
+ * Gives a delivery to another agent. `taken`: that agent ends it. `busy`: not now. `silent`: no answer came in time, or one that means nothing; it may be
+ * taken all the same.
+ */
+export type HandOver = (
+  to: string,
+  delivery: Delivery,
+  about: { readonly capability: string; readonly goalId: string; readonly correlationId: string },
+) => Promise<'taken' | 'busy' | 'refused' | 'silent'>;
 
 /** A queue that hands out at most as many deliveries as it was given credit for. */
 export interface Pull {

@@ -1,4 +1,5 @@
 /** The wire protocol as an AsyncAPI 3 document: every channel from `subjects.ts`, every payload from the zod schemas. */
+import { HANDOVER } from '../../shared/protocol/peer.ts';
 import { subjectsOf } from '../../shared/protocol/subjects.ts';
 import { type Json, type MessageName, schemaComponents } from './schemas.ts';
 
@@ -14,6 +15,7 @@ const PARAMETERS = {
   sender: 'agentId of the sender; the broker lets nobody publish under the token of another.',
   receiver: 'agentId or capability of the receiver.',
   messageType: 'What kind of message it is.',
+  messageId: 'Id of the message that is answered.',
   roundId: 'Id of the vote round.',
   revision: 'Number of the revision, from 1.',
   origin: 'Where the letter came from.',
@@ -75,6 +77,22 @@ function channels(): Readonly<Record<string, Channel>> {
       actions: ['send', 'receive'],
       title: 'Message between agents',
       description: 'Logged by the broker. More than 16 hops are refused.',
+    },
+    handover: {
+      address: address(subjects.message(hole('sender'), hole('receiver'), HANDOVER)),
+      message: 'HandoverMessage',
+      actions: ['send', 'receive'],
+      title: 'Hand a work item over',
+      description:
+        'To the agent that the item’s task names as assignee, from whoever was given it. Who has taken it over extends and acknowledges it.',
+      reply: 'handoverReply',
+    },
+    handoverReply: {
+      address: address(subjects.reply(hole('receiver'), hole('sender'), hole('messageId'))),
+      message: 'HandoverAnswer',
+      actions: ['send', 'receive'],
+      title: 'Answer to a handover',
+      description: 'A reply is addressed by the receiver, its sender, and the id of the message that it answers.',
     },
     voteRequest: {
       address: address(subjects.vote(hole('capability'))),

@@ -15,10 +15,16 @@ import {
   TaskShorthand,
   TaskSpec,
 } from '../../shared/protocol/goal.ts';
-import { AgentMessage } from '../../shared/protocol/message.ts';
+import { AgentMessage, REPLY } from '../../shared/protocol/message.ts';
+import { Handover, HANDOVER, HandoverReply } from '../../shared/protocol/peer.ts';
 import { Revision } from '../../shared/protocol/plan.ts';
 import { TaskCost, TaskRecord } from '../../shared/protocol/task.ts';
 import { Ballot, RoundRecord, TaskVote, VoteRequest, VoteRule } from '../../shared/protocol/vote.ts';
+
+/** An AgentMessage of one type, with what it says. */
+function said(messageType: string, content: z.ZodType) {
+  return AgentMessage.extend({ messageType: z.literal(messageType), content });
+}
 
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json };
 
@@ -27,6 +33,8 @@ const MESSAGES = {
   TaskShorthand,
   CancelRequest,
   AgentMessage,
+  HandoverMessage: said(HANDOVER, Handover),
+  HandoverAnswer: said(REPLY, HandoverReply),
   VoteRequest,
   Ballot,
   DeadLetter,
@@ -37,7 +45,19 @@ const MESSAGES = {
   Presence,
 };
 /** Parts that several messages have, named so that they are written once. */
-const PARTS = { Budget, ErrorInfo, GoalCost, Spent, TaskCost, TaskCounts, TaskSpec, TaskVote, VoteRule };
+const PARTS = {
+  Handover,
+  HandoverReply,
+  Budget,
+  ErrorInfo,
+  GoalCost,
+  Spent,
+  TaskCost,
+  TaskCounts,
+  TaskSpec,
+  TaskVote,
+  VoteRule,
+};
 
 export type MessageName = keyof typeof MESSAGES;
 

@@ -107,12 +107,13 @@ const About = z.object({
 
 /** What a message of the log is to this goal, with the name of the transition where it is one. */
 function goalReader(subjects: Subjects, goalId: string, correlationId: string) {
+  const state = subjects.dagWildcard;
   const goal = subjects.dagSubject(subjects.goalKey(goalId));
   const ledger = subjects.dagSubject(subjects.ledgerKey(goalId));
   const tasks = subjects.dagSubject(subjects.tasksOfGoal(goalId));
   const plans = subjects.dagSubject(subjects.revisionsOfGoal(goalId));
   const rounds = subjects.dagSubject(subjects.roundKeys);
-  const said = [subjects.messagesWildcard, subjects.votesWildcard, subjects.ballotsWildcard];
+  const said = [subjects.messagesWildcard, subjects.repliesWildcard, subjects.votesWildcard, subjects.ballotsWildcard];
   /** Ballots name only their round, so the rounds of this goal are remembered. */
   const ours = new Set<string>();
   const taskStates = new Map<string, TaskState>();
@@ -181,7 +182,7 @@ function goalReader(subjects: Subjects, goalId: string, correlationId: string) {
     /** Undefined for what is about something else. */
     entry(each: StreamMessage): LogEntry | undefined {
       if (each.marker) return undefined;
-      return said.some((wildcard) => isBelow(wildcard, each.subject)) ? ofTalk(each) : ofState(each);
+      return isBelow(state, each.subject) ? ofState(each) : ofTalk(each);
     },
   };
 }

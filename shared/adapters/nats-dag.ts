@@ -220,21 +220,42 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** The last message of a subject, from the stream's leader. */
-export async function lastOfSubject(nc: NatsConnection, stream: string, subject: string): Promise<Stored | undefined> {
-  const answer = await requestsOf(nc)(`$JS.API.STREAM.MSG.GET.${stream}`, JSON.stringify({ last_by_subj: subject }));
+interface Found {
+  readonly subject: string;
+  readonly seq: number;
+  readonly data?: string;
+  readonly hdrs?: string;
+}
+
+/** One message, from the stream's leader. */
+async function getMessage(nc: NatsConnection, stream: string, which: object): Promise<Found | undefined> {
+  const answer = await requestsOf(nc)(`$JS.API.STREAM.MSG.GET.${stream}`, JSON.stringify(which));
   const body = parseTrusted<{
-    readonly message?: { readonly seq: number; readonly data?: string; readonly hdrs?: string };
+    readonly message?: Found;
     readonly error?: { readonly err_code?: number; readonly description?: string };
   }>(answer.data);
-  if (body.message === undefined) {
-    if (body.error?.err_code === NOT_FOUND) return undefined;
+  if (body.message === undefined && body.error?.err_code !== NOT_FOUND)
     throw new Error(body.error?.description ?? 'no message in the answer');
-  }
-  const { seq, data, hdrs } = body.message;
+  return body.message;
+}
+
+/** The last message of a subject. */
+export async function lastOfSubject(nc: NatsConnection, stream: string, subject: string): Promise<Stored | undefined> {
+  const found = await getMessage(nc, stream, { last_by_subj: subject });
   // A deleted key is an empty message with this header.
-  if (hdrs !== undefined && Buffer.from(hdrs, 'base64').includes('KV-Operation')) return undefined;
-  return { data: Buffer.from(data ?? '', 'base64'), revision: seq };
+  if (found === undefined || (found.hdrs !== undefined && Buffer.from(found.hdrs, 'base64').includes('KV-Operation')))
+    return undefined;
+  return { data: Buffer.from(found.data ?? '', 'base64'), revision: found.seq };
+}
+
+/** The message of a sequence. */
+export async function messageAt(
+  nc: NatsConnection,
+  stream: string,
+  sequence: number,
+): Promise<{ readonly subject: string; readonly data: Uint8Array } | undefined> {
+  const found = await getMessage(nc, stream, { seq: sequence });
+  return found === undefined ? undefined : { subject: found.subject, data: Buffer.from(found.data ?? '', 'base64') };
 }
 
 /** Last revisions below a key pattern, by one short-lived consumer: far cheaper than many reads, but a follower may serve it late. */

@@ -144,15 +144,19 @@ function isStatus(message: Msg): boolean {
   return message.data.length === 0 && (message.headers?.code ?? 0) !== 0;
 }
 
-/** `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>...`, or the same with domain and account before the stream. */
 function delivery(message: Msg, outbox: Outbox): Delivery {
-  const subject = message.reply ?? '';
-  const answer = (data: string): void => outbox({ subject, data });
-  const tokens = (message.reply ?? '').split('.');
+  return deliveryAt(message.reply ?? '', message.subject, message.data, outbox);
+}
+
+/** `handle`: `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>...`, or the same with domain and account before the stream. */
+export function deliveryAt(handle: string, subject: string, data: Uint8Array, outbox: Outbox): Delivery {
+  const answer = (word: string): void => outbox({ subject: handle, data: word });
+  const tokens = handle.split('.');
   const at = tokens.length === 9 ? 4 : 6;
   return {
-    subject: message.subject,
-    data: message.data,
+    subject,
+    data,
+    handle,
     deliveries: Number(tokens[at]),
     sequence: Number(tokens[at + 1]),
     storedAt: Number(tokens[at + 3]) / 1e6,

@@ -68,7 +68,7 @@ function wantedStreams(subjects: Subjects, replicas: number): Wanted[] {
     {
       ...base,
       name: subjects.logStream,
-      subjects: [subjects.messagesWildcard, subjects.votesWildcard, subjects.ballotsWildcard],
+      subjects: [subjects.messagesWildcard, subjects.repliesWildcard, subjects.votesWildcard, subjects.ballotsWildcard],
       sources: [{ name: subjects.dagStream, filter_subject: subjects.dagWildcard }],
       // A vote request has a reply subject; an acknowledgement from this stream must not land among the ballots.
       no_ack: true,
@@ -138,6 +138,10 @@ async function ensureStream(jsm: JetStreamManager, wanted: Wanted): Promise<void
     }
     return;
   }
+  const captured = new Set(existing.config.subjects);
+  // A stream of an earlier version that captured less: from now on it has the rest as well.
+  if (wanted.subjects?.some((subject) => !captured.has(subject)) === true)
+    await jsm.streams.update(wanted.name, { subjects: [...new Set([...captured, ...wanted.subjects])] });
   for (const setting of ['allow_atomic', 'allow_direct', 'no_ack'] as const) {
     const want = wanted[setting];
     if (want !== undefined && (existing.config[setting] ?? false) !== want) {

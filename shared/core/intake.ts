@@ -12,7 +12,7 @@ import {
   WALL_MS_DEFAULT,
 } from '../protocol/goal.ts';
 import { isId, type Json, timestamp } from '../protocol/ids.ts';
-import { PLAN_TASK, type Plan } from '../protocol/plan.ts';
+import { type GraphTask, PLAN_TASK, type Plan } from '../protocol/plan.ts';
 import { PLAN_CAPABILITY } from '../protocol/subjects.ts';
 import { NO_COST, type TaskRecord } from '../protocol/task.ts';
 import { dependentsOf, validateGraph } from './dag.ts';
@@ -173,7 +173,7 @@ export interface GoalFacts {
 }
 
 /** First records of a goal's tasks: those without dependencies are ready, the others pending. */
-export function firstRecords(tasks: readonly TaskSpec[], goal: GoalFacts): readonly TaskRecord[] {
+export function firstRecords(tasks: readonly GraphTask[], goal: GoalFacts): readonly TaskRecord[] {
   const dependents = dependentsOf(tasks);
   return tasks.map((task) => ({
     goalId: goal.goalId,
@@ -192,6 +192,7 @@ export function firstRecords(tasks: readonly TaskSpec[], goal: GoalFacts): reado
     deadline: goal.deadline,
     ...(task.vote === undefined ? {} : { vote: task.vote }),
     ...(goal.continues ? { continues: true as const } : {}),
+    ...(task.assignee === undefined ? {} : { assignee: task.assignee }),
     ...(goal.revisable ? { revisable: true as const } : {}),
     status: task.dependencies.length === 0 ? ('ready' as const) : ('pending' as const),
   }));

@@ -100,6 +100,7 @@ function common(task: TaskRecord) {
     deadline,
     ...(task.vote === undefined ? {} : { vote: task.vote }),
     ...(task.continues === undefined ? {} : { continues: task.continues }),
+    ...(task.assignee === undefined ? {} : { assignee: task.assignee }),
     ...(task.revisable === undefined ? {} : { revisable: task.revisable }),
     ...(task.reworks === undefined ? {} : { reworks: task.reworks }),
     ...(task.reasons === undefined ? {} : { reasons: task.reasons }),

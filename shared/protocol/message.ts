@@ -5,6 +5,9 @@ import { Id, Timestamp } from './ids.ts';
 /** A message that was passed on more often than this is refused and dead-lettered (I10). */
 export const HOPS_MAX = 16;
 
+/** messageType of every reply. */
+export const REPLY = 'reply';
+
 export const AgentMessage = z.object({
   id: z.string().min(1).max(128),
   sender: Id,

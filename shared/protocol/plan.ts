@@ -24,6 +24,12 @@ export const Plan = z.object({
 });
 export type Plan = z.infer<typeof Plan>;
 
+/** A task as the engine makes it. What it adds to a TaskSpec comes neither with a submission nor with a plan. */
+export const GraphTask = TaskSpec.extend({
+  assignee: Id.optional(),
+});
+export type GraphTask = z.infer<typeof GraphTask>;
+
 /**
  * `plan.<goalId>.<n>` in the DAG bucket, n from 1: the n-th change of a running goal's graph, created once and followed from there on, whoever dies.
  * It counts when `revision` of the goal's record has reached n.
@@ -36,7 +42,7 @@ export const Revision = z.object({
   /** Tasks that do not count any more, in an order in which they could run. Those that had not started are cancelled, the others end by themselves. */
   replaces: z.array(Id),
   /** New tasks; they wait for each other, or for tasks that still count. */
-  tasks: z.array(TaskSpec),
+  tasks: z.array(GraphTask),
   /** Tasks whose results are the goal's from now on. */
   sinks: z.array(Id),
   /** Number of the goal's tasks from now on, replaced ones included. */

@@ -65,6 +65,12 @@ export function subjectsOf(mesh: string) {
     /** `cap-<capability>` -> the capability; undefined for another consumer. */
     capabilityOfConsumer: (consumer: string): string | undefined =>
       consumer.startsWith('cap-') ? consumer.slice('cap-'.length) : undefined,
+    /**
+     * The sequence of the work item that is acknowledged at `handle`; undefined when that is no item of this capability's queue. Another agent named the
+     * handle: whatever else it could be, an API of the broker or another queue, nothing is ever published there.
+     */
+    sequenceOfHandle: (handle: string, capability: string): number | undefined =>
+      sequenceIn(handle, `KV_${dagBucket}`, `cap-${token(capability)}`),
 
     blobsBucket: `${m}_blobs`,
 
@@ -78,6 +84,11 @@ export function subjectsOf(mesh: string) {
     messagesTo: (receiver: string) => `${m}.msg.*.${token(receiver)}.*`,
     messagesWildcard: `${m}.msg.>`,
     inbox: (agentId: string) => `${m}.inbox.${token(agentId)}`,
+    /** Where `agentId` hears the reply of `from` to one of its messages: the broker lets nobody else publish there. */
+    reply: (agentId: string, from: string, id: string) =>
+      `${m}.inbox.${token(agentId)}.reply.${token(from)}.${token(id)}`,
+    repliesTo: (agentId: string) => `${m}.inbox.${token(agentId)}.reply.*.*`,
+    repliesWildcard: `${m}.inbox.*.reply.*.*`,
     inboxWildcard: (agentId: string) => `${m}.inbox.${token(agentId)}.>`,
 
     vote: (capability: string) => `${m}.vote.${token(capability)}`,
@@ -101,6 +112,19 @@ export function subjectsOf(mesh: string) {
 /** Does a subject lie below a pattern that ends in a wildcard? */
 export function isBelow(pattern: string, subject: string): boolean {
   return subject.startsWith(pattern.slice(0, -1));
+}
+
+/** `$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>...`, all further tokens numbers, or the same with domain and account before the stream. */
+function sequenceIn(handle: string, stream: string, consumer: string): number | undefined {
+  const tokens = handle.split('.');
+  const at = tokens.length === 9 ? 2 : tokens.length === 11 || tokens.length === 12 ? 4 : -1;
+  if (at < 0 || tokens[0] !== '$JS' || tokens[1] !== 'ACK') return undefined;
+  if (tokens[at] !== stream || tokens[at + 1] !== consumer) return undefined;
+  const numbers = tokens.slice(at + 2, at + 7);
+  const before = tokens.slice(2, at);
+  const rest = tokens.slice(at + 7);
+  if (!numbers.every((each) => /^\d{1,20}$/.test(each)) || ![...before, ...rest].every(isId)) return undefined;
+  return Number(numbers[1]);
 }
 
 /** Where a dead letter came from: the last token of its subject. */

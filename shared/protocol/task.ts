@@ -43,6 +43,8 @@ const Common = {
   vote: TaskVote.optional(),
   /** The goal goes on when a task fails (`onTaskFailure: continue`): tasks may end after those that waited for them were given up. */
   continues: z.literal(true).optional(),
+  /** The agent that should do it, as the engine decided: whoever else is given its work item hands it over, unless that agent is gone. */
+  assignee: Id.optional(),
   /** The goal's graph may be revised: tasks that came later may wait for this one without standing in `dependents`. */
   revisable: z.literal(true).optional(),
   /** Reasons of voters that sent the result back, oldest first, and how often they did. */

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
+import { natsAdopt } from '../adapters/nats-adopt.ts';
 import { ballotRecall } from '../adapters/nats-log.ts';
 import { AgentIdTaken, takeSeat } from '../adapters/nats-registry.ts';
 import { natsSurveyor } from '../adapters/nats-survey.ts';
@@ -24,10 +25,13 @@ import { type Health, healthOf } from './health.ts';
 import { serveHttp } from './http.ts';
 import { openMailbox } from './mailbox.ts';
 import type { Manifest } from './manifest.ts';
-import { bounded, type Metrics, metricsOf } from './metrics.ts';
+import { type Metrics, metricsOf } from './metrics.ts';
 import { modelOf, readPrices } from './models.ts';
 import { learnOffers } from './offers.ts';
 import { startMonitor } from './monitor/monitor.ts';
+import { callsOn } from './peers/calls.ts';
+import { handOverBy } from './peers/handover.ts';
+import { listener } from './peers/listener.ts';
 import { type ModelWatch, probeBroker, probeConsumers, watchModel } from './probes.ts';
 import { startPulling } from './pulling.ts';
 import { endpointCounts, serveInfo } from './service-info.ts';
@@ -35,10 +39,12 @@ import { collectAfterStart } from './start-up-memory.ts';
 import {
   engineEvents,
   healthEvents,
+  mailEvents,
   messageCount,
   modelObserver,
   monitorEvents,
   roundObserver,
+  speechEvents,
   voterObserver,
 } from './telemetry.ts';
 import { holdRound } from './vote/proposer.ts';
@@ -149,7 +155,10 @@ async function live(
       figures.taskEnded(task);
     },
   });
-  const deps = { ...onBroker, bus: countedBus(onBroker.bus, subjects, messageCount(metrics)) };
+  const bus = countedBus(onBroker.bus, subjects, messageCount(metrics));
+  const speaking = { bus, clock: systemClock, subjects, agentId, nextId: randomUUID, events: speechEvents(metrics) };
+  const calls = callsOn(speaking);
+  const deps: Deps = { ...onBroker, bus, handOver: handOverBy(calls) };
   const startedAt = timestamp(Date.now());
   const lasting = { agentId, role: manifest.role, capabilities, startedAt, version: manifest.version };
   const presence = (running: number): Presence => ({ ...lasting, ...figures.offer(), load: { running, slots } });
@@ -195,8 +204,14 @@ async function live(
       queueMax: VOTES_QUEUED_MAX,
     },
   );
-  const closeMailbox = mailbox(deps, manifest, metrics, log);
   const pulling = await startPulling(nc, subjects, config.REPLICAS, engine, capabilities, slots, metrics, counts);
+  const closeMailbox = openMailbox({
+    ...speaking,
+    dead: deps.dead,
+    capabilities,
+    events: { ...speaking.events, ...mailEvents(log, metrics) },
+    onMessage: listener(manifest, { adopt: natsAdopt(nc, subjects), work: pulling.take, capabilities }, agentId),
+  });
   const closeInfo = serveInfo(deps.bus, { subjects, agentId, startedAt, manifest }, counts);
   deps.bus.subscribe(`${subjects.inbox(agentId)}.ended`, ({ data }) => {
     const ended = decode(CancelRequest, data);
@@ -233,6 +248,7 @@ async function live(
   monitor.stop();
   closeInfo();
   closeMailbox();
+  calls.close();
   await pulling.stop();
   await settle(Promise.all([votes.drain(), pulling.idle()]), config.DRAIN_MS);
   engine.abandon();
@@ -293,32 +309,4 @@ function keepSeat(renew: () => Promise<void>, log: Logger): { readonly taken: Pr
     stop = () => clearInterval(timer);
   });
   return { taken, stop: () => stop() };
-}
-
-function mailbox(deps: Deps, manifest: Manifest, metrics: Metrics, log: Logger): () => void {
-  const typeLabel = bounded(50);
-  const count = (direction: 'in' | 'out') => (message: { messageType: string }, bytes: number) => {
-    metrics.messages.inc({ direction, message_type: typeLabel(message.messageType) });
-    metrics.messageBytes.inc({ direction }, bytes);
-  };
-  return openMailbox({
-    bus: deps.bus,
-    clock: systemClock,
-    dead: deps.dead,
-    subjects: deps.subjects,
-    agentId: deps.agentId,
-    capabilities: Object.keys(manifest.capabilities),
-    nextId: randomUUID,
-    events: {
-      received: count('in'),
-      sent: count('out'),
-      refused(code, detail, subject) {
-        metrics.deadLetters.inc({ code });
-        log.warn({ event: 'message.refused', code, detail, subject }, 'message refused');
-      },
-      failed: (error) => log.error({ event: 'message.failed', err: error }, 'message could not be handled'),
-    },
-    onMessage: async (message) =>
-      manifest.onMessage === undefined ? { status: 'received', by: deps.agentId } : manifest.onMessage(message),
-  });
 }

@@ -65,7 +65,7 @@ export function depsOn(
   agentId: string,
   communication: CommunicationPrice,
   events: EngineEvents,
-): Deps {
+): Omit<Deps, 'handOver'> {
   return {
     store: natsDagStore(nc, subjects, { measureFlush: true }),
     bus: natsBus(nc),

@@ -5,7 +5,7 @@
 import type { Bus, Clock, DeadLetters, Incoming } from '../ports.ts';
 import { decode, encode } from '../protocol/codec.ts';
 import { timestamp } from '../protocol/ids.ts';
-import { AgentMessage, HOPS_MAX } from '../protocol/message.ts';
+import { AgentMessage, HOPS_MAX, REPLY } from '../protocol/message.ts';
 import type { Subjects } from '../protocol/subjects.ts';
 
 export interface MailboxDeps {
@@ -89,7 +89,7 @@ async function receive(deps: MailboxDeps, incoming: Incoming): Promise<void> {
     id: deps.nextId(),
     sender: deps.agentId,
     receiver: message.sender,
-    messageType: 'reply',
+    messageType: REPLY,
     content,
     timestamp: timestamp(deps.clock.now()),
     correlationId,

@@ -15,6 +15,8 @@ const CANCELS_AT_ONCE = 8;
 export interface Pulling {
   /** Why queues give nothing, one line each; empty when all of them do. */
   problems(): readonly string[];
+  /** Works on an item that another agent handed over; false: enough is being worked on, or nothing is begun any more. */
+  take(delivery: Delivery, capability: string): boolean;
   stop(): Promise<void>;
   /** Resolves when nothing that was pulled is being worked on. */
   idle(): Promise<void>;
@@ -31,6 +33,9 @@ export async function startPulling(
   counts: EndpointCounts,
 ): Promise<Pulling> {
   const working = new Set<Promise<void>>();
+  /** Handed over by others, beside what was pulled: at most as much again. */
+  const taken = new Map<string, number>();
+  let stopped = false;
   const pulls: NatsPull[] = [];
 
   function pull(
@@ -57,6 +62,14 @@ export async function startPulling(
     queue.request(credit);
   }
 
+  async function item(delivery: Delivery, capability: string): Promise<void> {
+    const startedAt = performance.now();
+    metrics.tasksInProgress.inc({ capability });
+    await engine.item(delivery, capability);
+    metrics.tasksInProgress.dec({ capability });
+    counts.handled(capability, performance.now() - startedAt);
+  }
+
   const streams = (): Promise<void> => ensureStreams(nc, subjects, { replicas });
   // Each capability has its share of the slots, so that what is pulled never exceeds what can be worked on.
   const share = Math.floor(slots / Math.max(1, capabilities.length));
@@ -69,13 +82,7 @@ export async function startPulling(
         subjects.capabilityConsumer(capability),
         share,
         () => ensureCapability(nc, subjects, capability),
-        async (delivery) => {
-          const startedAt = performance.now();
-          metrics.tasksInProgress.inc({ capability });
-          await engine.item(delivery, capability);
-          metrics.tasksInProgress.dec({ capability });
-          counts.handled(capability, performance.now() - startedAt);
-        },
+        (delivery) => item(delivery, capability),
       );
     }),
   );
@@ -85,7 +92,21 @@ export async function startPulling(
   pull(subjects.goalsStream, subjects.cancelConsumer, CANCELS_AT_ONCE, streams, (delivery) => engine.cancel(delivery));
   return {
     problems: () => pulls.flatMap((queue) => queue.problem() ?? []),
-    stop: async () => void (await Promise.all(pulls.map((queue) => queue.stop()))),
+    take(delivery, capability) {
+      const running = taken.get(capability) ?? 0;
+      if (stopped || running >= share) return false;
+      taken.set(capability, running + 1);
+      const work = item(delivery, capability).finally(() => {
+        working.delete(work);
+        taken.set(capability, (taken.get(capability) ?? 1) - 1);
+      });
+      working.add(work);
+      return true;
+    },
+    async stop() {
+      stopped = true;
+      await Promise.all(pulls.map((queue) => queue.stop()));
+    },
     async idle() {
       while (working.size > 0) await Promise.all(working);
     },

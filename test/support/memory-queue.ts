@@ -119,6 +119,12 @@ export class MemoryQueue {
     };
   }
 
+  /** The same item in other hands. */
+  adopt(handle: string): Delivery | undefined {
+    const item = this.#items.get(Number(handle));
+    return item === undefined ? undefined : this.#delivery(item);
+  }
+
   state(): QueueState {
     const waiting = [...this.#items.values()].filter((item) => item.deliveries === 0).length;
     return { waiting, held: this.#items.size - waiting, deliveredUpTo: this.#deliveredUpTo };
@@ -206,6 +212,7 @@ export class MemoryQueue {
       sequence,
       storedAt,
       deliveries,
+      handle: String(sequence),
       ack: later(() => {
         item.timer?.();
         this.#items.delete(sequence);

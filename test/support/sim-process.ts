@@ -89,6 +89,7 @@ export function startProcess(world: Surroundings, options: ProcessOptions): SimP
     random: dice.random,
     subjects: world.subjects,
     agentId,
+    handOver: () => Promise.resolve('silent'),
     events: eventsOf(world),
     leaseMs: world.leaseMs,
     communication: { usdPerMessage: USD_PER_MESSAGE, usdPerKiB: 0 },

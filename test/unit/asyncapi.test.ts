@@ -33,6 +33,8 @@ describe('docs/asyncapi.json', () => {
       '{mesh}.tasks.{capability}',
       '{mesh}.goals.cancel',
       '{mesh}.msg.{sender}.{receiver}.{messageType}',
+      '{mesh}.msg.{sender}.{receiver}.handover',
+      '{mesh}.inbox.{receiver}.reply.{sender}.{messageId}',
       '{mesh}.vote.{capability}',
       '{mesh}.ballot.{roundId}.{agentId}',
       '{mesh}.dead.{origin}',

@@ -1,5 +1,5 @@
 /** What the engine of an agent works with; the simulation hands it in-memory parts. */
-import type { BlobStore, Bus, Clock, DagStore, DeadLetters, Queues, Random, Registry } from '../../ports.ts';
+import type { BlobStore, Bus, Clock, DagStore, DeadLetters, HandOver, Queues, Random, Registry } from '../../ports.ts';
 import type { Subjects } from '../../protocol/subjects.ts';
 import type { EngineEvents } from './events.ts';
 
@@ -15,6 +15,7 @@ export interface Deps {
   readonly subjects: Subjects;
   readonly agentId: string;
   readonly events: EngineEvents;
+  readonly handOver: HandOver;
   /** Length of a lease on a work item, ms. */
   readonly leaseMs: number;
   /** Price of messages between agents. */

@@ -30,9 +30,14 @@ function isFree(cost: TaskCost): boolean {
   return cost.usd === 0 && cost.messages === 0 && cost.inputTokens === 0 && cost.outputTokens === 0;
 }
 
-/** A link of a chain that one agent may work on task by task: it waits for `task` alone, nothing else does, and it is the same kind of work. */
+/** A link of a chain that one agent may work on task by task: it waits for `task` alone, nothing else does, and it is the same kind of work for anybody. */
 function follows(task: EndedTask, next: TaskRecord): boolean {
-  return task.dependents.length === 1 && next.dependencies.length === 1 && next.capability === task.capability;
+  return (
+    task.dependents.length === 1 &&
+    next.dependencies.length === 1 &&
+    next.capability === task.capability &&
+    next.assignee === undefined
+  );
 }
 
 /** Read ahead while the task runs, so that its end needs no further read. */

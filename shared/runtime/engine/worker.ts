@@ -11,6 +11,7 @@ import type { Delivery } from '../../ports.ts';
 import { claimOf, ClaimLost } from './claim.ts';
 import type { Closing } from './closing.ts';
 import type { Deps } from './deps.ts';
+import { directedOf } from './directed.ts';
 import { HINT_AGE_MAX_MS } from './items.ts';
 import type { Memory } from './memory.ts';
 import type { Propagation } from './propagate.ts';
@@ -51,6 +52,7 @@ const RECHECKS = 5;
 const GO_ON_MAX = 16;
 
 export function workerOf({ deps, memory, propagation, closing, attempts }: Parts): Worker {
+  const directed = directedOf(deps);
   const running = new Set<Attempt>();
   const here = new Set<string>();
   let draining = false;
@@ -181,6 +183,10 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
       const step = nextTask(task, { type: 'claim', by, redelivered });
       // Another item of the same task is being worked on. Its holder, or its redelivery, ends it.
       if (!step.ok) return delivery.retry(deps.leaseMs);
+    }
+    // The engine meant it for somebody else: from here on it is theirs, unless they cannot be reached.
+    if (task.assignee !== undefined && task.assignee !== deps.agentId) {
+      if ((await directed.pass(delivery, task, task.assignee)) === 'away') return;
     }
     const dependencies = await dependenciesOf(task, item.results);
     if (dependencies === undefined) return premature(delivery, item, 'its dependencies are not completed');

@@ -1,0 +1,109 @@
+/**
+ * Asking one other agent, and waiting for its reply: an AgentMessage under the sender's own subject, the reply on a subject of the sender's inbox that names
+ * who may publish there. Both are in the log. A reply that does not fit, comes late, or comes from somebody else is no reply.
+ */
+import type { Bus, Clock } from '../../ports.ts';
+import { decode, encode } from '../../protocol/codec.ts';
+import { type Json, timestamp } from '../../protocol/ids.ts';
+import { AgentMessage } from '../../protocol/message.ts';
+import type { Subjects } from '../../protocol/subjects.ts';
+
+/** What a message belongs to. */
+export interface About {
+  readonly goalId: string;
+  readonly correlationId: string;
+  readonly taskId?: string;
+  readonly hops: number;
+}
+
+export interface Call {
+  readonly to: string;
+  readonly messageType: string;
+  readonly content: Json;
+  readonly about: About;
+  /** How long the reply is waited for, ms. */
+  readonly withinMs: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface Reply {
+  readonly content: Json;
+  /** Size of the message that was sent, and of the reply. */
+  readonly sentBytes: number;
+  readonly bytes: number;
+}
+
+export interface Calls {
+  /** Undefined when no reply came in time, or the signal was aborted. */
+  call(call: Call): Promise<Reply | undefined>;
+  close(): void;
+}
+
+export interface CallDeps {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly subjects: Subjects;
+  readonly agentId: string;
+  /** Unique; an id. */
+  readonly nextId: () => string;
+  readonly events: {
+    sent(message: AgentMessage, bytes: number): void;
+    received(message: AgentMessage, bytes: number): void;
+  };
+}
+
+interface Waiting {
+  readonly from: string;
+  readonly take: (reply: { readonly content: Json; readonly bytes: number }) => void;
+}
+
+export function callsOn(deps: CallDeps): Calls {
+  const { bus, clock, subjects, agentId, events } = deps;
+  /** By the subject on which the reply must come. */
+  const waiting = new Map<string, Waiting>();
+  const close = bus.subscribe(subjects.repliesTo(agentId), ({ subject, data }) => {
+    const asked = waiting.get(subject);
+    const decoded = asked === undefined ? undefined : decode(AgentMessage, data);
+    // The broker guards the subject; what is in the envelope must agree with it.
+    if (asked === undefined || decoded?.ok !== true || decoded.value.sender !== asked.from) return;
+    events.received(decoded.value, data.length);
+    asked.take({ content: decoded.value.content, bytes: data.length });
+  });
+
+  return {
+    close,
+    call({ to, messageType, content, about, withinMs, signal }) {
+      if (signal?.aborted === true) return Promise.resolve(undefined);
+      const id = deps.nextId();
+      const { goalId, correlationId, taskId, hops } = about;
+      const message: AgentMessage = {
+        id,
+        sender: agentId,
+        receiver: to,
+        messageType,
+        content,
+        timestamp: timestamp(clock.now()),
+        correlationId,
+        goalId,
+        ...(taskId === undefined ? {} : { taskId }),
+        hops,
+      };
+      const data = encode(message);
+      const reply = subjects.reply(agentId, to, id);
+      return new Promise((resolve) => {
+        const end = (answer: Reply | undefined): void => {
+          waiting.delete(reply);
+          cancel();
+          signal?.removeEventListener('abort', onAbort);
+          resolve(answer);
+        };
+        const onAbort = (): void => end(undefined);
+        const cancel = clock.after(withinMs, () => end(undefined));
+        signal?.addEventListener('abort', onAbort, { once: true });
+        waiting.set(reply, { from: to, take: (answer) => end({ ...answer, sentBytes: data.length }) });
+        bus.publish(subjects.message(agentId, to, messageType), data, { reply });
+        events.sent(message, data.length);
+      });
+    },
+  };
+}
