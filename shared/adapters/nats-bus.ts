@@ -1,15 +1,13 @@
 /** At-most-once messaging over core NATS. */
-import { headers, type NatsConnection } from '@nats-io/transport-node';
+import { headers, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node';
 import type { Bus } from '../ports.ts';
 
 export function natsBus(nc: NatsConnection): Bus {
   return {
     publish(subject, data, options = {}) {
-      const h = headers();
-      for (const [name, value] of Object.entries(options.headers ?? {})) h.set(name, value);
       nc.publish(subject, data, {
         ...(options.reply === undefined ? {} : { reply: options.reply }),
-        ...(options.headers === undefined ? {} : { headers: h }),
+        ...(options.headers === undefined ? {} : { headers: headersOf(options.headers) }),
       });
     },
     subscribe(subject, handle, options = {}) {
@@ -31,4 +29,10 @@ export function natsBus(nc: NatsConnection): Bus {
     },
     flush: () => nc.flush(),
   };
+}
+
+function headersOf(values: Readonly<Record<string, string>>): MsgHdrs {
+  const made = headers();
+  for (const [name, value] of Object.entries(values)) made.set(name, value);
+  return made;
 }

@@ -20,7 +20,7 @@ import { countedBus } from './counted-bus.ts';
 import type { Deps } from './engine/deps.ts';
 import { engineOf } from './engine/engine.ts';
 import { figuresOf } from './figures.ts';
-import { handlerRunner, voterOf } from './handlers.ts';
+import { handlerRunner, roundIsOver, voterOf } from './handlers.ts';
 import { type Health, healthOf } from './health.ts';
 import { serveHttp } from './http.ts';
 import { openMailbox } from './mailbox.ts';
@@ -194,6 +194,7 @@ async function live(
       clock: deps.clock,
       subjects,
       observer: voterObserver(log, metrics),
+      isOver: roundIsOver(deps),
       ...(config.AGENT_ID === undefined ? {} : { recall: ballotRecall(nc, subjects, agentId) }),
     },
     {

@@ -1,6 +1,6 @@
 /** A handler's questions to the model: within the goal's budget (I4), errors split by what to do with the attempt. */
 import type { Holder, Limits } from '../core/budget.ts';
-import type { Model, ModelAnswer, SpendGate } from '../ports.ts';
+import type { Model, ModelAnswer, Reservation, SpendGate, WorstCase } from '../ports.ts';
 import type { TaskCost } from '../protocol/task.ts';
 import { type Answer, type Ask, HandlerError } from './context.ts';
 import type { Ledgers } from './engine/ledgers.ts';
@@ -23,6 +23,8 @@ export interface AskFor {
   readonly holder: Holder;
   readonly signal: AbortSignal;
   readonly beforeCall: () => Promise<void>;
+  /** Between the reservation and the call; a throw gives the reservation back. */
+  readonly afterReserve?: () => Promise<void>;
   readonly onCost: (cost: TaskCost) => void;
 }
 
@@ -41,7 +43,7 @@ export async function ask<T>(asker: Asker, what: AskFor, question: Ask<T>): Prom
   const limits = await what.limits();
   const { goalId } = what;
   const budget: SpendGate =
-    goalId === undefined ? FREE : { reserve: (worst) => ledgers.reserve(goalId, limits, what.holder, worst) };
+    goalId === undefined ? FREE : { reserve: (worst) => reserved(ledgers, goalId, limits, what, worst) };
   const startedAt = performance.now();
   const answer = await model.complete({ ...question, budget, signal: what.signal });
   const { usage } = answer;
@@ -51,6 +53,26 @@ export async function ask<T>(asker: Asker, what: AskFor, question: Ask<T>): Prom
     return { value: answer.value, usage, model: answer.model, offline: answer.offline, repaired: answer.repaired };
   throw errorOf(answer);
 }
+
+async function reserved(
+  ledgers: Ledgers,
+  goalId: string,
+  limits: Limits,
+  { holder, afterReserve }: AskFor,
+  worst: WorstCase,
+): Promise<Reservation> {
+  const reservation = await ledgers.reserve(goalId, limits, holder, worst);
+  if (!reservation.granted || afterReserve === undefined) return reservation;
+  try {
+    await afterReserve();
+  } catch (error) {
+    await reservation.settle(NOTHING);
+    throw error;
+  }
+  return reservation;
+}
+
+const NOTHING = { inputTokens: 0, outputTokens: 0, usd: 0 };
 
 function errorOf(failure: Extract<ModelAnswer<unknown>, { ok: false }>): HandlerError {
   const { reason, message, retryAfterMs } = failure;

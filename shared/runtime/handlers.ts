@@ -12,6 +12,8 @@ import type { Deps } from './engine/deps.ts';
 import { readGoal } from './engine/records.ts';
 import { BlobUnusable, resolved } from './engine/values.ts';
 import type { Manifest } from './manifest.ts';
+import { roundOf } from './vote/discussion.ts';
+import { RoundOver, type VoterDeps } from './vote/voter.ts';
 
 const NO_LIMITS = {};
 
@@ -79,6 +81,18 @@ async function guarded<T>(run: () => Promise<T>): Promise<T> {
   }
 }
 
+/** Whether nobody waits for ballots any more: the round is decided, or its goal ends or has ended. Reads the store, which alone knows. */
+export function roundIsOver(deps: Deps): NonNullable<VoterDeps['isOver']> {
+  return async (roundId, goalId) => {
+    const [decision, goal] = await Promise.all([
+      deps.store.read(deps.subjects.roundKey(roundId)),
+      goalId === undefined ? undefined : readGoal(deps, goalId),
+    ]);
+    if (decision !== undefined) return true;
+    return goal !== undefined && (isTerminalGoal(goal.record) || goal.record.stopping !== undefined);
+  };
+}
+
 /** A voter's opinion, within the budget of the goal that the round belongs to. */
 export function voterOf(
   deps: Deps,
@@ -88,6 +102,7 @@ export function voterOf(
   /** Hears of each opinion what it used. */
   given: (used: TaskCost) => void,
 ) {
+  const isOver = roundIsOver(deps);
   return async (
     request: VoteRequest,
     signal: AbortSignal,
@@ -95,21 +110,19 @@ export function voterOf(
     const { vote } = manifest;
     const { roundId, goalId, correlationId } = request;
     if (vote === undefined) return { position: 'abstain', rationale: 'this agent has no opinion' };
-    const limits = async () => {
-      const goal = goalId === undefined ? undefined : await readGoal(deps, goalId);
-      // A goal that is over is not charged any more.
-      if (goal !== undefined && isTerminalGoal(goal.record))
-        throw new HandlerError('goal_ended', 'the goal is terminal', { retry: false });
-      return goal?.record.budget ?? NO_LIMITS;
-    };
     let cost = NO_COST;
-    // One reservation per round and voter: a round id is an id, so it can stand for the task.
     const scope = {
       goalId,
-      limits,
+      limits: async () => (goalId === undefined ? undefined : await readGoal(deps, goalId))?.record.budget ?? NO_LIMITS,
+      // One reservation per round and voter: a round id is an id, so it can stand for the task.
       holder: { agentId: deps.agentId, taskId: roundId, attempt: 1, vote: true as const },
       signal,
       beforeCall: () => Promise.resolve(),
+      // Looked at when the call is reserved. A round that is undecided now is decided later, and its goal ends later still, so the goal's last account
+      // holds this reservation: nothing that a voter spends lands behind it. A goal that is over is not charged.
+      afterReserve: async () => {
+        if (goalId !== undefined && (await isOver(roundOf(roundId), goalId))) throw new RoundOver();
+      },
       onCost: (more: TaskCost) => {
         cost = addCost(cost, more);
       },

@@ -173,10 +173,25 @@ export function roundObserver(log: Logger, metrics: Metrics): RoundObserver {
       ),
     rejected({ roundId, correlationId, reason, token, detail }) {
       metrics.ballotsRejected.inc({ reason });
+      // A round that stops early has late ballots as a rule.
+      if (reason === 'late') {
+        log.debug(
+          { event: 'vote.ballot_rejected', roundId, correlationId, reason, agent: token, detail },
+          'late ballot',
+        );
+        return;
+      }
       log.warn(
         { event: 'vote.ballot_rejected', roundId, correlationId, reason, agent: token, detail },
         'ballot not counted',
       );
+    },
+    ended: ({ roundId, correlationId, silent }) => {
+      if (silent.length > 0)
+        log.warn(
+          { event: 'vote.silent', roundId, correlationId, voters: silent },
+          'voters did not answer by the deadline',
+        );
     },
     decided({ record, method, outcome, durationMs, created }) {
       if (created) {
@@ -207,7 +222,9 @@ export function voterObserver(log: Logger, metrics: Metrics): VoterObserver {
   return {
     ignored({ reason, roundId, detail }) {
       metrics.votesIgnored.inc({ reason });
-      if (reason !== 'not_in_roster')
+      if (reason === 'over')
+        log.info({ event: 'vote.over', roundId }, 'the round was over before this voter had decided');
+      else if (reason !== 'not_in_roster')
         log.warn({ event: 'vote.ignored', reason, roundId, detail }, 'vote request not answered');
     },
     answered({ roundId, correlationId, ballot, repeated }) {

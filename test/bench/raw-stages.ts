@@ -1,6 +1,9 @@
 /** The floor's subjects: one file stream, one subject per stage, `raw.<stage>.<goal>.<parts>`; the payload is 200 bytes and means nothing. */
 export const RAW_STREAM = 'RAW';
+/** Five answer it. */
 export const RAW_VOTE = 'rawvote';
+/** One answers it. */
+export const RAW_REQUEST = 'rawrequest';
 export const PAYLOAD = new TextEncoder().encode('x'.repeat(200));
 
 /** Stages that a worker does. `join` is done by one process alone, because it counts in memory. */

@@ -47,7 +47,7 @@ export function rowsText(sync: Sync, rows: readonly Row[]): string {
       figure(row.conclave),
       figure(row.raw),
       row.ratio.toFixed(2),
-      row.target === undefined ? '-' : `${sign} ${figure(row.target)}`,
+      targetText(row, sign),
       row.verdict ?? '-',
       String(row.rounds),
       cpuText(row.cpu.conclave),
@@ -55,6 +55,11 @@ export function rowsText(sync: Sync, rows: readonly Row[]): string {
     ];
   });
   return table([head, ...lines]);
+}
+
+function targetText({ target, ratioTarget }: Row, sign: string): string {
+  if (ratioTarget !== undefined) return `ratio <= ${ratioTarget}`;
+  return target === undefined ? '-' : `${sign} ${figure(target)}`;
 }
 
 export function writesText(sync: Sync, { tasks, storedPerTask, transitionsPerTask }: Writes): string {

@@ -5,8 +5,8 @@ import { alternate, type Cpu, type Lane, type Measured } from './alternate.ts';
 import { type Mesh, MESH, type Sync } from './mesh.ts';
 import type { RowName } from './options.ts';
 import { type Floor, rawChain, rawFan, rawJoin } from './raw.ts';
-import { chain, fan, join, median, oneAtATime, quantile, saturated } from './scenarios.ts';
-import { type Better, TARGETS, type Verdict, verdict } from './targets.ts';
+import { chain, fan, join, median, oneAtATime, quantile, type Runner, saturated } from './scenarios.ts';
+import { type Better, RATIO_TARGETS, TARGETS, type Verdict, verdict } from './targets.ts';
 import type { Votes } from './votes.ts';
 import { type Writes, writesDuring } from './writes.ts';
 
@@ -22,6 +22,8 @@ export interface Row {
   readonly rounds: number;
   readonly cpu: { readonly conclave: Cpu; readonly raw: Cpu };
   readonly target?: number;
+  /** Of the ratio, where the target is one. */
+  readonly ratioTarget?: number;
   readonly verdict?: Verdict;
 }
 
@@ -119,15 +121,24 @@ export async function measure(
         ...lane(of, rounds, round),
         workerPids: [votes.voters.pid],
       });
-      const alone = (of: 'conclave' | 'raw') => voting(of, single, () => oneAtATime(votes[of], {}, single));
-      const loaded = (of: 'conclave' | 'raw') =>
-        voting(of, many, async () => [await saturated(votes[of], {}, many, IN_FLIGHT)]);
-      const one = await alternate(name, { conclave: alone('conclave'), raw: alone('raw') }, limits);
-      const load = await alternate(name, { conclave: loaded('conclave'), raw: loaded('raw') }, limits);
+      const lonely = (of: 'conclave' | 'raw', vote: Runner<object>) =>
+        voting(of, single, () => oneAtATime(vote, {}, single));
+      const loaded = (of: 'conclave' | 'raw', vote: Runner<object>) =>
+        voting(of, many, async () => [await saturated(vote, {}, many, IN_FLIGHT)]);
+      const alone = (vote: Runner<object>) =>
+        alternate(name, { conclave: lonely('conclave', vote), raw: lonely('raw', votes.request) }, limits);
+      const unstored = await alone(votes.unstored);
+      const stored = await alone(votes.stored);
+      const load = await alternate(
+        name,
+        { conclave: loaded('conclave', votes.awake), raw: loaded('raw', votes.three) },
+        limits,
+      );
       return {
         rows: [
-          row('vote-p50', 'vote of 5, one at a time, p50', 'ms', one, middle),
-          row('vote-load', `vote of 5, ${IN_FLIGHT} in flight`, 'rounds/s', load, middle),
+          row('vote-unstored', 'vote of 5, two sleep, nothing stored, p50', 'ms', unstored, middle),
+          row('vote-p50', 'vote of 5, two sleep, decision stored, p50', 'ms', stored, middle),
+          row('vote-load', `vote of 5, ${IN_FLIGHT} in flight, decisions stored`, 'rounds/s', load, middle),
         ],
       };
     }
@@ -144,6 +155,7 @@ function rowOf(sync: Sync, id: string, label: string, unit: Row['unit'], both: B
   const conclave = take(both.conclave.rounds);
   const raw = take(both.raw.rounds);
   const target = TARGETS[sync][id];
+  const ratioTarget = RATIO_TARGETS[id];
   return {
     sync,
     id,
@@ -155,6 +167,7 @@ function rowOf(sync: Sync, id: string, label: string, unit: Row['unit'], both: B
     rounds: both.conclave.rounds.length,
     cpu: { conclave: both.conclave.cpu, raw: both.raw.cpu },
     ...(target === undefined ? {} : { target, verdict: verdict(conclave, target, better) }),
+    ...(ratioTarget === undefined ? {} : { ratioTarget, verdict: verdict(conclave / raw, ratioTarget, 'lower') }),
   };
 }
 

@@ -68,6 +68,7 @@ async function play(seed: number, bites: Bites): Promise<World> {
   const world = new World(seed, bites);
   for (const voter of world.setting.roster) world.startVoter(voter);
   world.startNoise();
+  world.startLies();
   const death = () => (world.chance(0.6) ? { step: world.int(1, 25), before: world.chance(0.5) } : undefined);
   world.startProposer('p1', 0, death());
   world.startProposer('p2', world.int(0, 150), death());
@@ -114,6 +115,10 @@ const MUST_BITE = [
   'write conflict',
   'voter restarted',
   'voter dead',
+  'voter silent',
+  'voter ignored over',
+  'voter failed to look',
+  'told a lie',
   'voter failed to decide',
 ];
 

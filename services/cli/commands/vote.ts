@@ -113,6 +113,7 @@ function observerOf(terminal: Terminal): RoundObserver {
   return {
     asked: () => {},
     counted: () => {},
+    ended: () => {},
     rejected: ({ token, reason, detail }) =>
       terminal.note(safeLine(`a ballot of ${token} does not count (${reason}): ${detail}`)),
     decided: ({ created }) => {

@@ -107,7 +107,8 @@ export function ledgersOf(deps: Deps): Ledgers {
   return {
     async reserve(goalId, limits, holder, worst) {
       const tokens = worst.inputTokens + worst.outputTokens;
-      const limited = limits.usd !== undefined || limits.tokens !== undefined;
+      // A vote is always on the account while it lasts: its goal may end before it does, and then counts what is reserved.
+      const limited = limits.usd !== undefined || limits.tokens !== undefined || holder.vote === true;
       const { granted, id, release } = await hold(goalId, limits, holder, { usd: worst.usd, tokens }, limited);
       if (!granted.ok) return { granted: false, limit: granted.limit, message: granted.message };
       return {

@@ -7,11 +7,12 @@ import {
   type RoundInput,
   type RoundState,
 } from '../../core/round.ts';
-import type { Bus, Clock } from '../../ports.ts';
+import type { Bus, Clock, Incoming } from '../../ports.ts';
 import { decode, encode } from '../../protocol/codec.ts';
+import { timestamp } from '../../protocol/ids.ts';
 import type { Subjects } from '../../protocol/subjects.ts';
 import { Ballot, type VoteRequest } from '../../protocol/vote.ts';
-import type { RoundObserver } from './observer.ts';
+import type { Ended, RoundObserver } from './observer.ts';
 
 export interface CollectDeps {
   readonly bus: Bus;
@@ -44,31 +45,67 @@ export class RoundRefused extends Error {
   readonly code = 'invalid_round';
 }
 
+/** A discussion that is decided. Exactly one of the two must be called once it is known what becomes of it. */
+export interface Collected {
+  readonly round: DecidedRound;
+  /** Tells the voters that still think that nobody waits for them. What they find in the store must bear it out. */
+  release(): void;
+  /** Stops listening and says nothing. */
+  leave(): void;
+}
+
 /**
  * Those who have not answered after this share of the time are asked once more, with the same round: a voter that was just restarting never
  * saw the first request. A voter answers a round once, whatever it is asked.
  */
 const NUDGE_SHARE = 1 / 3;
+/** Voters that answer at once answer all together: their last ballots are on the way when the first have decided, and need not be told. */
+const QUICK_MS = 50;
+/** A deadline that this process noticed so late proves that it was stopped itself, and nothing about its voters. */
+const NOTICED_LATE_MS = 500;
 
 /**
- * Asks the voters and resolves when the outcome can no longer change, at the deadline at the latest.
+ * Asks the voters and resolves when the outcome can no longer change, at the deadline at the latest. Until it is released it goes on listening for a
+ * moment, so that late ballots are reported.
  *
- * @throws RoundRefused, the signal's reason, or what the bus throws.
+ * @throws RoundRefused, the signal's reason, or what the bus throws. The voters that were asked are told.
  */
-export function collect(deps: CollectDeps, discussion: Discussion): Promise<DecidedRound> {
-  const { bus, clock, subjects } = deps;
+export function collect(deps: CollectDeps, discussion: Discussion): Promise<Collected> {
+  const { bus, clock, subjects, observer } = deps;
   const { request, deadlineAt, signal } = discussion;
+  const { roundId, correlationId } = request;
   return new Promise((resolve, reject) => {
-    const cleanups: (() => void)[] = [];
+    const openedAt = clock.now();
+    const prefix = subjects.ballot(roundId, '-').slice(0, -1);
+    /** Were asked and have not been heard of. */
+    const outstanding = new Set<string>();
+    const whileOpen: (() => void)[] = [];
+    const whileListening: (() => void)[] = [];
     let state: RoundState | undefined;
+    let released = false;
     /** Of the ballot that is being looked at. */
     let bytes = 0;
 
-    const leave = () => {
+    const end = (cleanups: (() => void)[]) => {
       for (const cleanup of cleanups.splice(0)) cleanup();
     };
-    const fail = (error: unknown) => {
+    const leave = () => end(whileListening);
+    const tell = () => {
       leave();
+      if (outstanding.size > 0) tellOver(deps, discussion);
+    };
+    const release = () => {
+      released = true;
+      const now = clock.now();
+      const ageMs = now - openedAt;
+      // At the deadline voters stop by themselves.
+      if (outstanding.size === 0 || now >= deadlineAt) leave();
+      else if (ageMs >= QUICK_MS) tell();
+      else whileListening.push(clock.after(QUICK_MS - ageMs, tell));
+    };
+    const fail = (error: unknown) => {
+      end(whileOpen);
+      tell();
       reject(error instanceof Error ? error : new Error(String(error), { cause: error }));
     };
     /** A throw in here would end in the client's message loop, or a timer: it must end the round instead. */
@@ -81,43 +118,72 @@ export function collect(deps: CollectDeps, discussion: Discussion): Promise<Deci
     };
     const settle = (next: RoundState, effects: readonly RoundEffect[]) => {
       state = next;
-      for (const effect of effects) perform(deps, discussion, effect, bytes);
+      for (const effect of effects) perform(deps, discussion, effect, bytes, outstanding);
       if (next.phase !== 'decided') return;
-      leave();
-      resolve(next);
+      end(whileOpen);
+      observer.ended(endOf(discussion, next, outstanding));
+      resolve({ round: next, release, leave });
     };
     const feed = (input: RoundInput) =>
       guarded(() => {
-        if (state === undefined) return;
+        if (state?.phase !== 'open') return;
         const step = advance(state, input);
         settle(step.state, step.effects);
       });
+    const hear = (message: Incoming) => {
+      const token = message.subject.slice(prefix.length);
+      if (state?.phase === 'open') {
+        bytes = message.data.length;
+        return feed({ type: 'ballot', at: clock.now(), token, ballot: decode(Ballot, message.data) });
+      }
+      observer.rejected({ roundId, correlationId, reason: 'late', token, detail: 'the round had been decided' });
+      if (outstanding.delete(token) && outstanding.size === 0 && released) leave();
+    };
 
     guarded(() => {
       signal.throwIfAborted();
       const onAbort = () => fail(signal.reason);
       signal.addEventListener('abort', onAbort, { once: true });
-      cleanups.push(() => signal.removeEventListener('abort', onAbort));
+      whileOpen.push(() => signal.removeEventListener('abort', onAbort));
 
-      const openedAt = clock.now();
       const opened = openRound({ ...request, deadlineAt }, openedAt);
       if (!opened.ok) throw new RoundRefused(opened.message);
       if (opened.state.phase === 'open') {
-        const prefix = subjects.ballot(request.roundId, '-').slice(0, -1);
         // Before the first request goes out: the quickest voter must find us listening.
-        const unsubscribe = bus.subscribe(subjects.ballotsOfRound(request.roundId), (message) => {
-          const token = message.subject.slice(prefix.length);
-          bytes = message.data.length;
-          feed({ type: 'ballot', at: clock.now(), token, ballot: decode(Ballot, message.data) });
-        });
-        cleanups.push(unsubscribe);
+        whileListening.push(bus.subscribe(subjects.ballotsOfRound(roundId), hear));
         const leftMs = Math.max(0, deadlineAt - openedAt);
-        cleanups.push(clock.after(leftMs * NUDGE_SHARE, () => feed({ type: 'nudge', at: clock.now() })));
-        cleanups.push(clock.after(leftMs, () => feed({ type: 'deadline', at: clock.now() })));
+        whileOpen.push(clock.after(leftMs * NUDGE_SHARE, () => feed({ type: 'nudge', at: clock.now() })));
+        whileOpen.push(clock.after(leftMs, () => feed({ type: 'deadline', at: clock.now() })));
       }
       settle(opened.state, opened.effects);
     });
   });
+}
+
+function endOf({ request, deadlineAt }: Discussion, round: DecidedRound, outstanding: ReadonlySet<string>): Ended {
+  const { roundId, correlationId } = request;
+  const { ballots, decidedAt } = round;
+  const atDeadline = decidedAt >= deadlineAt && decidedAt < deadlineAt + NOTICED_LATE_MS;
+  const answered = ballots.map(({ agent }) => agent);
+  return { roundId, correlationId, answered, silent: atDeadline ? [...outstanding] : [] };
+}
+
+/**
+ * Within the protocol: the round once more, addressed to nobody and over. Voters that think about it may stop; any other ignores it. It is a hint, and
+ * whoever heeds it looks into the store first: else anybody could silence a voter.
+ */
+function tellOver({ bus, clock, subjects }: CollectDeps, { request, capability, headers, onSaid }: Discussion): void {
+  const { context: _context, ...rest } = request;
+  const data = encode({ ...rest, proposal: '', roster: [], deadline: timestamp(clock.now()) });
+  try {
+    bus.publish(subjects.vote(capability), data, {
+      reply: subjects.ballots(request.roundId),
+      ...(headers === undefined ? {} : { headers }),
+    });
+    onSaid?.({ type: 'vote', bytes: data.length, voters: 0, again: true });
+  } catch {
+    // The connection is gone. What the voters still say will be late, that is all.
+  }
 }
 
 function perform(
@@ -125,6 +191,7 @@ function perform(
   discussion: Discussion,
   effect: RoundEffect,
   bytes: number,
+  outstanding: Set<string>,
 ): void {
   const { request, capability, headers, onSaid } = discussion;
   const { roundId, correlationId } = request;
@@ -137,6 +204,7 @@ function perform(
         reply: subjects.ballots(roundId),
         ...(headers === undefined ? {} : { headers }),
       });
+      for (const voter of voters) outstanding.add(voter);
       onSaid?.({ type: 'vote', bytes: data.length, voters: voters.length, again });
       observer.asked({
         roundId,
@@ -149,6 +217,7 @@ function perform(
       return;
     }
     case 'counted':
+      outstanding.delete(effect.ballot.agent);
       onSaid?.({ type: 'ballot', bytes });
       observer.counted({ roundId, correlationId, ballot: effect.ballot });
       return;

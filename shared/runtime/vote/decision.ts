@@ -2,7 +2,7 @@
 import type { DagStore } from '../../ports.ts';
 import { decode, encode } from '../../protocol/codec.ts';
 import type { Subjects } from '../../protocol/subjects.ts';
-import { ABSTAIN, RoundRecord } from '../../protocol/vote.ts';
+import { ABSTAIN, RoundRecord, type VoteRequest } from '../../protocol/vote.ts';
 import { cut } from './discussion.ts';
 
 export interface DecisionDeps {
@@ -55,9 +55,12 @@ export interface Settled {
 export async function storeDecision(deps: DecisionDeps, decision: RoundRecord, proposer: string): Promise<Settled> {
   const { store, subjects } = deps;
   const key = subjects.roundKey(decision.roundId);
-  const stored = fitted({ ...decision, proposer });
+  const whole = { ...decision, proposer };
+  const wholeData = encode(whole);
+  const fits = wholeData.byteLength <= MESSAGE_BYTES_MAX;
+  const stored = fits ? whole : shortened(whole);
+  const data = fits ? wholeData : encode(stored);
   const record = { ...decision, ballots: stored.ballots };
-  const data = encode(stored);
   let standing: Standing | undefined;
   try {
     const outcome = await store.commit([{ subject: subjects.dagSubject(key), data, expect: 0 }]);
@@ -77,8 +80,7 @@ export async function storeDecision(deps: DecisionDeps, decision: RoundRecord, p
 }
 
 /** The record with its rationales cut to equal shares of the room that one message leaves for them: a long one must not cost the decision. */
-function fitted<T extends RoundRecord>(record: T): T {
-  if (sizeOf(record) <= MESSAGE_BYTES_MAX) return record;
+function shortened<T extends RoundRecord>(record: T): T {
   const withRationales = (length: number): T => ({
     ...record,
     ballots: record.ballots.map((ballot) =>
@@ -88,6 +90,24 @@ function fitted<T extends RoundRecord>(record: T): T {
   const room = MESSAGE_BYTES_MAX - sizeOf(withRationales(0));
   return withRationales(Math.max(0, Math.floor(room / record.ballots.length / BYTES_PER_UNIT_MAX)));
 }
+
+/** More than this no request without a context takes, nor the decision on it, rationales left out: a quick look that spares the exact one. */
+export function bytesAtMost({ proposal, options, rule, roster, correlationId }: VoteRequest): number {
+  const bytesOf = (text: string): number => text.length * BYTES_PER_UNIT_MAX + NUMBER_BYTES;
+  const longest = Math.max(ABSTAIN.length, ...options.map((option) => option.length));
+  const perVoter = BALLOT_BYTES + longest * BYTES_PER_UNIT_MAX;
+  const weights = Object.keys(rule.weights ?? {}).length * WEIGHT_BYTES;
+  const texts = [proposal, correlationId, ...options].reduce((sum, text) => sum + bytesOf(text), 0);
+  return FIXED_BYTES + texts + weights + roster.length * perVoter;
+}
+
+/** Everything of a record that does not grow: field names, ids, times, numbers. */
+const FIXED_BYTES = 2_000;
+/** A voter in the roster, and its ballot but for the position. */
+const BALLOT_BYTES = 500;
+const WEIGHT_BYTES = 100;
+/** A score beside its option, with the marks around both. */
+const NUMBER_BYTES = 40;
 
 /** The largest record that a round can need when all of its roster vote; rationales, which can be cut, left out. */
 export function largestRecord(undecided: RoundRecord): RoundRecord {

@@ -20,6 +20,14 @@ export function discussionId(roundId: string, number: number): string {
   return `${roundId.slice(0, ID_PREFIX_MAX)}-d${number}-${hash}`;
 }
 
+const DISCUSSION_ID = /^(.{1,40})-d(\d{1,2})-[A-Za-z0-9_-]{16}$/;
+
+/** The round that a discussion belongs to: the inverse of `discussionId` for rounds whose id has at most 40 characters. Any other id is its own. */
+export function roundOf(wireId: string): string {
+  const [, round = '', number = ''] = DISCUSSION_ID.exec(wireId) ?? [];
+  return round !== '' && discussionId(round, Number(number)) === wireId ? round : wireId;
+}
+
 type Context = VoteRequest['context'];
 
 function isPlainObject(context: Context): context is Exclude<Extract<Context, object>, readonly unknown[]> {

@@ -30,6 +30,13 @@ export interface Rejected extends OfRound {
   readonly detail: string;
 }
 
+/** How one discussion ended for its voters. Whoever had not answered when the others had decided is in neither list: that says nothing about it. */
+export interface Ended extends OfRound {
+  readonly answered: readonly string[];
+  /** Were asked, and the deadline passed without a ballot of theirs that counts. */
+  readonly silent: readonly string[];
+}
+
 export interface Decided {
   readonly record: RoundRecord;
   readonly method: VoteMethod;
@@ -45,6 +52,7 @@ export interface RoundObserver {
   counted(event: Counted): void;
   /** A ballot that did not count; it must be logged. */
   rejected(event: Rejected): void;
+  ended(event: Ended): void;
   decided(event: Decided): void;
 }
 
@@ -57,6 +65,8 @@ export type IgnoredReason =
   /** This round is being answered already. */
   | 'in_progress'
   | 'overloaded'
+  /** Nobody waits for the answer any more. */
+  | 'over'
   | 'stopping';
 
 export interface Ignored {
@@ -76,9 +86,10 @@ export interface Answered extends OfRound {
 export interface VoteFailed extends OfRound {
   /**
    * `decide`: the handler failed, the answer is an abstention. `recall`: the earlier ballot could not be looked up, the voter decides anew.
-   * `publish`: the ballot could not be sent; it is kept, and sent when the round asks again.
+   * `publish`: the ballot could not be sent; it is kept, and sent when the round asks again. `look`: a proposer said that the round is over, and the
+   * store did not answer; the voter goes on.
    */
-  readonly step: 'decide' | 'recall' | 'publish';
+  readonly step: 'decide' | 'recall' | 'publish' | 'look';
   readonly error: unknown;
 }
 

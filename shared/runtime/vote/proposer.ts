@@ -8,7 +8,14 @@ import { encode, fit } from '../../protocol/codec.ts';
 import { isId, timestamp } from '../../protocol/ids.ts';
 import { type RoundRecord, type VoteRule, VoteRequest } from '../../protocol/vote.ts';
 import { collect, type CollectDeps, type OnSaid, RoundRefused } from './collect.ts';
-import { type DecisionDeps, MESSAGE_BYTES_MAX, readDecision, largestRecord, storeDecision } from './decision.ts';
+import {
+  bytesAtMost,
+  type DecisionDeps,
+  largestRecord,
+  MESSAGE_BYTES_MAX,
+  readDecision,
+  storeDecision,
+} from './decision.ts';
 import { contextAfter, discussionId } from './discussion.ts';
 
 export interface ProposerDeps extends CollectDeps, DecisionDeps {
@@ -36,6 +43,8 @@ export interface HoldSpec {
   /** Aborting ends the round without a decision. */
   readonly signal: AbortSignal;
   readonly onSaid?: OnSaid;
+  /** The caller knows that no decision stands: it has looked, or the id is new. Spares the look before the voters are asked. */
+  readonly fresh?: boolean;
 }
 
 /** A timer of Node counts to 2^31 ms; nobody waits for a vote longer than a goal may live. */
@@ -60,21 +69,29 @@ export async function holdRound(deps: ProposerDeps, spec: HoldSpec): Promise<Rou
 
   let asked: VoteRequest = request;
   for (let number = 1; ; number += 1) {
-    const standing = await readDecision(deps, spec.roundId);
+    const standing = number === 1 && spec.fresh === true ? undefined : await readDecision(deps, spec.roundId);
     if (standing !== undefined) return standing;
 
     const now = clock.now();
     const deadlineAt = Math.floor(now + (endsAt - now) / (discussions - number + 1));
     const timed = { ...asked, deadline: timestamp(deadlineAt) };
     const { capability, headers, signal, onSaid } = spec;
-    const round = await collect(deps, { request: timed, capability, deadlineAt, number, headers, signal, onSaid });
+    const collected = await collect(deps, { request: timed, capability, deadlineAt, number, headers, signal, onSaid });
+    const { round } = collected;
     const next = number < discussions ? discussionAfter(request, round, number + 1, endsAt) : undefined;
     if (next !== undefined) {
+      collected.leave();
       asked = next;
       continue;
     }
 
-    const { record, created } = await storeDecision(deps, recordOf(base, round), deps.agentId);
+    const settled = await storeDecision(deps, recordOf(base, round), deps.agentId).catch((error: unknown) => {
+      // Undecided: whoever holds the round again wants the ballots of those who still think.
+      collected.leave();
+      throw error;
+    });
+    collected.release();
+    const { record, created } = settled;
     const outcome = record.consensus ? 'consensus' : (record.reason ?? 'no_majority');
     observer.decided({ record, method: record.rule.method, outcome, durationMs: clock.now() - openedAt, created });
     return record;
@@ -125,7 +142,9 @@ function prepare(spec: HoldSpec, openedAt: number): Prepared {
   const options = [...electorate.options];
   // A request may address only a part of the roster, so the quorum that follows from the whole of it is said in numbers.
   const request = { ...checked.value, roster, options, rule: { ...rule, quorum: electorate.quorum } };
-  refuseOver('the request', request, 'shorten the proposal or the context, or refer to a stored value');
+  const bytes = bytesAtMost(request);
+  if (bytes > MESSAGE_BYTES_MAX || request.context !== undefined)
+    refuseOver('the request', request, 'shorten the proposal or the context, or refer to a stored value');
   const base = {
     roundId: spec.roundId,
     ...(goalId === undefined ? {} : { goalId }),
@@ -137,12 +156,11 @@ function prepare(spec: HoldSpec, openedAt: number): Prepared {
     correlationId,
     openedAt: timestamp(openedAt),
   };
-  const largest = largestRecord({ ...base, ballots: [], consensus: false, decidedAt: base.openedAt });
-  refuseOver(
-    `the decision of ${roster.length} voters`,
-    largest,
-    'name fewer voters or options, or shorten the proposal',
-  );
+  if (bytes > MESSAGE_BYTES_MAX) {
+    const largest = largestRecord({ ...base, ballots: [], consensus: false, decidedAt: base.openedAt });
+    const remedy = 'name fewer voters or options, or shorten the proposal';
+    refuseOver(`the decision of ${roster.length} voters`, largest, remedy);
+  }
   return { request, base };
 }
 

@@ -8,7 +8,7 @@ import { timestamp } from '../../protocol/ids.ts';
 import type { Subjects } from '../../protocol/subjects.ts';
 import { ABSTAIN, Ballot, VoteRequest } from '../../protocol/vote.ts';
 import { BallotMemory } from './ballot-memory.ts';
-import { cut } from './discussion.ts';
+import { cut, roundOf } from './discussion.ts';
 import type { IgnoredReason, VoterObserver } from './observer.ts';
 
 export type Opinion = Pick<Ballot, 'position' | 'confidence' | 'rationale'>;
@@ -23,14 +23,19 @@ export interface VoterDeps {
    * `decide`; an agent whose id is new with every start needs none.
    */
   readonly recall?: (roundId: string) => Promise<Ballot | undefined>;
+  /**
+   * Whether nobody waits for a ballot any more: the decision of the round stands, or its goal is over. Asked when a proposer says so, because anybody
+   * could say so. Absent: every decision is thought to its end.
+   */
+  readonly isOver?: (roundId: string, goalId: string | undefined) => Promise<boolean>;
 }
 
 export interface VoterOptions {
   readonly agentId: string;
   readonly capabilities: readonly string[];
   /**
-   * What this voter thinks. The signal aborts at the round's deadline, at this voter's own limit, and at shutdown; a decision that does not
-   * heed it keeps its slot. An error is an abstention whose rationale names the error's `code`.
+   * What this voter thinks. The signal aborts at the round's deadline, at this voter's own limit, when nobody waits for the ballot any more, and at
+   * shutdown; a decision that does not heed it keeps its slot. An error is an abstention whose rationale names the error's `code`.
    */
   readonly decide: (request: VoteRequest, signal: AbortSignal) => Promise<Opinion>;
   /** Decisions at once. */
@@ -58,6 +63,7 @@ interface Job {
   readonly request: VoteRequest;
   readonly message: Incoming;
   readonly deadlineAt: number;
+  readonly controller: AbortController;
 }
 
 export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService {
@@ -66,8 +72,10 @@ export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService 
   const memory = new BallotMemory(options.rememberMax ?? REMEMBER_MAX);
   const queue: Job[] = [];
   /** Rounds that wait or are being decided. */
-  const underway = new Set<string>();
-  const running = new Map<Promise<void>, AbortController>();
+  const underway = new Map<string, Job>();
+  const running = new Set<Promise<void>>();
+  /** Rounds about which the store is being asked. */
+  const looking = new Set<string>();
 
   const ignore = (reason: IgnoredReason, message: Incoming, detail: string, roundId?: string) =>
     observer.ignored({ reason, message, detail, ...(roundId === undefined ? {} : { roundId }) });
@@ -79,6 +87,8 @@ export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService 
     const { roundId, roster } = request;
     const refuse = (reason: IgnoredReason, detail: string) => ignore(reason, message, detail, roundId);
 
+    // Addressed to nobody: a proposer says that the round is over.
+    if (roster.length === 0) return void heedOver(request);
     if (!roster.includes(agentId)) return refuse('not_in_roster', `${agentId} is not asked`);
     const reply = subjects.ballots(roundId);
     if (message.reply !== reply)
@@ -86,9 +96,8 @@ export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService 
     const deadlineAt = Date.parse(request.deadline);
     if (clock.now() >= deadlineAt) return refuse('deadline_passed', `the round ended at ${request.deadline}`);
 
-    const job = { request, message, deadlineAt };
     const earlier = memory.get(roundId);
-    if (earlier !== undefined) return send(job, earlier, true);
+    if (earlier !== undefined) return send({ request, message }, earlier, true);
     if (underway.has(roundId)) return refuse('in_progress', 'it will be answered once');
     if (queue.length >= options.queueMax && running.size >= options.concurrency) {
       return refuse(
@@ -96,29 +105,47 @@ export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService 
         `${running.size} decisions under way and ${queue.length} waiting; give this voter more slots or add voters`,
       );
     }
-    underway.add(roundId);
+    const job = { request, message, deadlineAt, controller: new AbortController() };
+    underway.set(roundId, job);
     queue.push(job);
     pump();
+  }
+
+  /** A hint: nothing comes of it unless this voter is at that round, and then the store has the last word. */
+  async function heedOver(hint: VoteRequest): Promise<void> {
+    const round = roundOf(hint.roundId);
+    const job = [...underway.values()].find(({ request }) => roundOf(request.roundId) === round);
+    // However often it is said, one look at a time (I10).
+    if (job === undefined || deps.isOver === undefined || looking.has(round)) return;
+    const { roundId, goalId, correlationId } = job.request;
+    looking.add(round);
+    try {
+      if (await deps.isOver(round, goalId)) job.controller.abort(new RoundOver());
+    } catch (error) {
+      // It thinks to the end.
+      observer.failed({ roundId, correlationId, step: 'look', error });
+    } finally {
+      looking.delete(round);
+    }
   }
 
   function pump(): void {
     while (running.size < options.concurrency) {
       const job = queue.shift();
       if (job === undefined) return;
-      const controller = new AbortController();
-      const task = answer(job, controller).finally(() => {
+      const task = answer(job).finally(() => {
         running.delete(task);
         underway.delete(job.request.roundId);
         pump();
       });
-      running.set(task, controller);
+      running.add(task);
     }
   }
 
-  async function answer(job: Job, controller: AbortController): Promise<void> {
-    const { request, message, deadlineAt } = job;
+  async function answer(job: Job): Promise<void> {
+    const { request, message, deadlineAt, controller } = job;
     const { roundId } = request;
-    const recalled = await recall(job);
+    const recalled = deps.recall === undefined ? undefined : await recall(job);
     if (recalled !== undefined) {
       memory.set(recalled);
       return send(job, recalled, true);
@@ -127,7 +154,8 @@ export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService 
     // It waited too long for its turn: to think about it now would only cost.
     if (leftMs <= 0) return ignore('deadline_passed', message, `its turn came only after ${request.deadline}`, roundId);
     const cancel = clock.after(leftMs, () => controller.abort(new VoteTimeout(leftMs)));
-    const opinion = await think(job, controller.signal).finally(cancel);
+    const opinion = await think(job).finally(cancel);
+    if (opinion === undefined) return ignore('over', message, 'it was over before this voter had decided', roundId);
     // The voter that is restarted in time still has its vote; an abstention now would take it away.
     if (options.signal?.aborted === true)
       return ignore('stopping', message, 'shut down before it had decided', roundId);
@@ -150,14 +178,17 @@ export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService 
     }
   }
 
-  async function think(job: Job, signal: AbortSignal): Promise<Opinion> {
-    const { request } = job;
+  /** Undefined: nobody waits for it. */
+  async function think({ request, controller }: Job): Promise<Opinion | undefined> {
+    const { signal } = controller;
     try {
       signal.throwIfAborted();
-      return await options.decide(request, signal);
+      const opinion = await options.decide(request, signal);
+      return signal.reason instanceof RoundOver ? undefined : opinion;
     } catch (error) {
       const { roundId, correlationId } = request;
       const cause: unknown = signal.aborted ? signal.reason : error;
+      if (cause instanceof RoundOver) return undefined;
       if (options.signal?.aborted !== true) observer.failed({ roundId, correlationId, step: 'decide', error: cause });
       // The code only: a message may carry what must not leave this process.
       return { position: ABSTAIN, rationale: `could not decide: ${codeOf(cause)}` };
@@ -181,7 +212,7 @@ export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService 
     return ballot.ok ? ballot.value : { ...base, position: ABSTAIN, rationale: 'could not decide: invalid_ballot' };
   }
 
-  function send({ request, message }: Job, ballot: Ballot, repeated: boolean): void {
+  function send({ request, message }: Pick<Job, 'request' | 'message'>, ballot: Ballot, repeated: boolean): void {
     const { roundId, correlationId } = request;
     const traceparent = message.header('traceparent');
     try {
@@ -209,7 +240,7 @@ export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService 
 
   function abort(): void {
     stop();
-    for (const controller of running.values()) controller.abort(options.signal?.reason);
+    for (const { controller } of underway.values()) controller.abort(options.signal?.reason);
   }
 
   if (options.signal?.aborted === true) abort();
@@ -218,7 +249,7 @@ export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService 
   return {
     drain: async () => {
       stop();
-      await Promise.all(running.keys());
+      await Promise.all(running);
       options.signal?.removeEventListener('abort', abort);
     },
   };
@@ -230,6 +261,11 @@ class VoteTimeout extends Error {
   constructor(limitMs: number) {
     super(`no decision within ${limitMs} ms`);
   }
+}
+
+/** Thrown by a decision that finds that nobody waits for it, and the reason of its signal when this voter was told. */
+export class RoundOver extends Error {
+  readonly code = 'round_over';
 }
 
 const CODE = /^[A-Za-z0-9_.-]{1,64}$/;

@@ -4,6 +4,7 @@ import type {
   Asked,
   Counted,
   Decided,
+  Ended,
   Ignored,
   Rejected,
   RoundObserver,
@@ -23,6 +24,7 @@ export class RecordingRoundObserver implements RoundObserver {
   readonly asks: Asked[] = [];
   readonly counts: Counted[] = [];
   readonly rejections: Rejected[] = [];
+  readonly ends: Ended[] = [];
   readonly decisions: Decided[] = [];
 
   asked(event: Asked): void {
@@ -33,6 +35,9 @@ export class RecordingRoundObserver implements RoundObserver {
   }
   rejected(event: Rejected): void {
     this.rejections.push(event);
+  }
+  ended(event: Ended): void {
+    this.ends.push(event);
   }
   decided(event: Decided): void {
     this.decisions.push(event);

@@ -16,7 +16,7 @@ function stored(dag: MemoryDag, roundId = 'round') {
 
 describe('holdRound', () => {
   it('asks with the round as reply subject, stops as soon as the outcome is settled, and stores it', async () => {
-    const { hold, cast, dag, broker, clock, observer, requests } = mesh();
+    const { hold, cast, dag, broker, clock, observer, requests, settle } = mesh();
     const held = await hold({ goalId: 'goal', taskId: 'task' });
     expect(broker.published[0]).toMatchObject({ subject: 'mesh.vote.review', reply: 'mesh.ballot.round' });
     const [request] = requests();
@@ -35,6 +35,7 @@ describe('holdRound', () => {
     expect(record.ballots.map(({ agent }) => agent)).toEqual(['v1', 'v2', 'v4']);
     expect(stored(dag)).toEqual([record]);
     expect(observer.decisions).toMatchObject([{ outcome: 'consensus', method: 'majority', created: true }]);
+    await settle();
     expect({ timers: clock.pending, subscriptions: broker.subscriptions }).toEqual({ timers: 0, subscriptions: 0 });
   });
 

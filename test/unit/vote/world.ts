@@ -104,7 +104,11 @@ export class World {
         if (this.chance(0.1)) throw new Error('no idea');
         return { position: this.chance(0.6) ? 'approve' : this.pick([...this.setting.options, 'abstain', 'nonsense']) };
       };
-      const deps = { bus, clock: this.clock, subjects, observer };
+      const isOver = async (roundId: string) => {
+        if (this.chance(0.1)) throw new Error('the store does not answer');
+        return (await this.dag.read(subjects.roundKey(roundId))) !== undefined;
+      };
+      const deps = { bus, clock: this.clock, subjects, observer, isOver };
       const service = serveVotes(deps, { agentId, capabilities: ['review'], decide, concurrency: 2, queueMax: 2 });
       this.#services.push(service);
       return bus;
@@ -139,6 +143,20 @@ export class World {
     }
   }
 
+  /** A stranger says that the round is over: a voter that believed it would lose its vote. */
+  startLies(): void {
+    const { proposal: _proposal, options, rule, correlationId } = this.spec;
+    const over = { roundId: ROUND, proposal: '', options, rule, roster: [], correlationId };
+    for (let count = this.int(0, 2); count > 0; count -= 1) {
+      this.clock.after(this.#random() * DEADLINE_MS, () => {
+        const deadline = timestamp(this.clock.now());
+        const reply = subjects.ballots(ROUND);
+        this.broker.connect('liar').publish(subjects.vote('review'), encode({ ...over, deadline }), { reply });
+        this.#bites.add('told a lie');
+      });
+    }
+  }
+
   #ballot(token: string, agent = token, position = 'approve', roundId = ROUND): readonly [string, Uint8Array] {
     return [token, encode({ roundId, agent, position, timestamp: timestamp(this.clock.now()) })];
   }
@@ -152,6 +170,7 @@ export class World {
         asked: ({ again, discussion }) => note(again ? 'asked again' : discussion > 1 ? 'discussed' : 'asked'),
         counted: () => note('counted'),
         rejected: ({ reason }) => note(`rejected ${reason}`),
+        ended: ({ silent }) => silent.forEach(() => note('voter silent')),
         decided: ({ created }) => note(created ? 'decision created' : 'decision taken over'),
       };
       const clock = mortal.clock(this.clock, this.chance(0.3) ? this.int(1, 40) : 0);
