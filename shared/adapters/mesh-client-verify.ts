@@ -11,7 +11,7 @@ import { GoalRecord } from '../protocol/goal.ts';
 import { isId } from '../protocol/ids.ts';
 import { isBelow, type Subjects } from '../protocol/subjects.ts';
 import { TaskRecord } from '../protocol/task.ts';
-import { Ballot, RoundRecord, VoteRequest } from '../protocol/vote.ts';
+import { Ballot, RoundRecord, saysOver, VoteRequest } from '../protocol/vote.ts';
 import { readMessage, REQUEST_TIMEOUT_MS, type ScanFrom, type StreamMessage, scanStream } from './mesh-client-read.ts';
 
 export interface Verified {
@@ -267,7 +267,8 @@ function auditedOf(subjects: Subjects, message: StreamMessage): AuditedRevision 
 function hear(subjects: Subjects, audit: ReturnType<typeof logAudit>, { subject, data }: StreamMessage): void {
   if (isBelow(subjects.votesWildcard, subject)) {
     const request = decode(VoteRequest, data);
-    if (request.ok) audit.request(request.value.roundId);
+    // Word that a round is over must not stand for the request that is missing.
+    if (request.ok && !saysOver(request.value)) audit.request(request.value.roundId);
   } else if (isBelow(subjects.ballotsWildcard, subject)) {
     const ballot = decode(Ballot, data);
     const agent = subject.slice(subject.lastIndexOf('.') + 1);

@@ -56,6 +56,11 @@ export const VoteRequest = z.object({
 });
 export type VoteRequest = z.infer<typeof VoteRequest>;
 
+/** Addressed to nobody: a proposer says that the round is over, to those who still think about it. No voter answers it. */
+export function saysOver(request: VoteRequest): boolean {
+  return request.roster.length === 0;
+}
+
 export const Ballot = z.object({
   roundId: Id,
   agent: Id,

@@ -116,7 +116,7 @@ export function metricsOf(capabilities: readonly string[] = []) {
     ),
     votesIgnored: counter(
       'conclave_vote_requests_ignored_total',
-      'Vote requests that this agent did not answer, by reason malformed, not_in_roster, foreign_reply, deadline_passed, in_progress, overloaded or stopping',
+      'Vote requests that this agent did not answer, by reason malformed, not_in_roster, foreign_reply, deadline_passed, in_progress, overloaded, over or stopping',
       ['reason'],
     ),
     breakerState: gauge('conclave_breaker_state', '0 closed, 1 half-open, 2 open', ['breaker']),

@@ -12,13 +12,14 @@ describe('what a round says', () => {
     expect(inAll(said)).toEqual({ messages: 6, bytes: 2_103 });
   });
 
-  it('counts a request to those who did not answer, and their ballots once', () => {
+  it('counts a request to those who did not answer, and word that it is over, and their ballots once', () => {
     const talk = talkOf(3, 1_000, 1);
     talk.onSaid({ type: 'vote', bytes: 1_100, voters: 3, again: false });
     talk.onSaid({ type: 'ballot', bytes: 100 });
     talk.onSaid({ type: 'vote', bytes: 1_090, voters: 2, again: true });
     talk.onSaid({ type: 'ballot', bytes: 100 });
-    expect(talk.said()).toEqual({ vote: { messages: 2, bytes: 2_190 }, ballot: { messages: 3, bytes: 300 } });
+    talk.onSaid({ type: 'vote', bytes: 300, voters: 0, again: true });
+    expect(talk.said()).toEqual({ vote: { messages: 3, bytes: 2_490 }, ballot: { messages: 3, bytes: 300 } });
   });
 
   it('is never charged for more than was reserved (I4)', () => {

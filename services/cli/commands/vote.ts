@@ -1,12 +1,13 @@
 /** `conclave vote`: a vote round held from the command line; anyone may hold one. */
 import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { CLIENT_ID, type MeshClient } from '../../../shared/adapters/mesh-client.ts';
 import type { Clock } from '../../../shared/ports.ts';
 import type { Presence } from '../../../shared/protocol/agent.ts';
 import { isId } from '../../../shared/protocol/ids.ts';
 import { type RoundRecord, VoteMethod, type VoteRule } from '../../../shared/protocol/vote.ts';
-import { RoundRefused } from '../../../shared/runtime/vote/collect.ts';
+import { LINGER_MS, RoundRefused } from '../../../shared/runtime/vote/collect.ts';
 import type { RoundObserver } from '../../../shared/runtime/vote/observer.ts';
 import { holdRound } from '../../../shared/runtime/vote/proposer.ts';
 import { type Context, withMesh } from '../context.ts';
@@ -33,6 +34,7 @@ export async function vote(context: Context, args: readonly string[], given: unk
   const { terminal } = context;
   const options = Options.parse(given);
   const { electorate, roundId = `round-${randomUUID()}` } = options;
+  const fresh = options.roundId === undefined;
   for (const [name, id] of [
     ['--electorate', electorate],
     ['--round-id', roundId],
@@ -58,6 +60,7 @@ export async function vote(context: Context, args: readonly string[], given: unk
       deadlineMs: options.timeoutMs,
       correlationId: roundId,
       signal: terminal.signal,
+      fresh,
     });
     terminal.out(options.json ? safeJson(round) : roundPage(terminal.screen(), round));
     return round.consensus ? EXIT.done : EXIT.failed;
@@ -67,7 +70,11 @@ export async function vote(context: Context, args: readonly string[], given: unk
 async function hold(terminal: Terminal, mesh: MeshClient, spec: Parameters<typeof holdRound>[1]): Promise<RoundRecord> {
   const { bus, store, subjects } = mesh;
   try {
-    return await holdRound({ bus, store, subjects, clock, agentId: CLIENT_ID, observer: observerOf(terminal) }, spec);
+    const deps = { bus, store, subjects, clock, agentId: CLIENT_ID, observer: observerOf(terminal) };
+    const round = await holdRound(deps, spec);
+    // Whoever still thinks is told a moment after the decision; the connection must last until then.
+    if (round.ballots.length < round.roster.length) await pause(LINGER_MS);
+    return round;
   } catch (error) {
     if (error instanceof RoundRefused) throw new CommandFailure(EXIT.usage, error.message, { cause: error });
     if (terminal.signal.aborted) {
@@ -76,6 +83,8 @@ async function hold(terminal: Terminal, mesh: MeshClient, spec: Parameters<typeo
       });
     }
     throw error;
+  } finally {
+    await bus.flush().catch(() => undefined);
   }
 }
 

@@ -1,6 +1,7 @@
 /** Entries of a goal's log as lines: when, what kind, what happened. */
 import type { LogEntry } from '../../../shared/core/log-entry.ts';
 import { isBlobRef } from '../../../shared/protocol/ids.ts';
+import { saysOver } from '../../../shared/protocol/vote.ts';
 import { errorLine } from './goal.ts';
 import { paintStatus, type Screen } from './screen.ts';
 import { clip, count, safeJson, safeLine, usd, widthOf } from './text.ts';
@@ -38,6 +39,7 @@ function said(screen: Screen, entry: LogEntry, room: number): string {
     case 'vote': {
       const { roundId, rule, roster, proposal, taskId } = entry.record;
       const about = taskId === undefined ? safeLine(roundId) : safeLine(taskId);
+      if (saysOver(entry.record)) return `${about}  over: those who still think about it may stop`;
       return preview(`${about}  ${rule.method} of ${count(roster.length, 'voter')}`, proposal, room);
     }
     case 'ballot': {

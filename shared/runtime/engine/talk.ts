@@ -11,10 +11,12 @@ const REQUEST_EXTRA_BYTES = 512;
 const DISCUSSION_BYTES_MAX = 262_144;
 /** A request goes out once more to those who have not answered. */
 const REQUESTS_PER_DISCUSSION = 2;
+/** Word that the round is over, to those who still think. */
+const NOTICES = 1;
 
 /** The messages of one round: the most that they can be, and what they were. Each voter that was asked answers; those not waited for, too. */
 export function talkOf(voters: number, requestBytes: number, discussions: number) {
-  const requests = REQUESTS_PER_DISCUSSION * discussions;
+  const requests = REQUESTS_PER_DISCUSSION * discussions + NOTICES;
   const ballots = voters * discussions;
   const first = requestBytes + REQUEST_EXTRA_BYTES;
   const most = {

@@ -59,8 +59,8 @@ export interface Collected {
  * saw the first request. A voter answers a round once, whatever it is asked.
  */
 const NUDGE_SHARE = 1 / 3;
-/** Voters that answer at once answer all together: their last ballots are on the way when the first have decided, and need not be told. */
-const QUICK_MS = 50;
+/** Voters that answer at once answer all together: the last ballots are on the way when the first have decided. So long after the first request nobody is told. */
+export const LINGER_MS = 50;
 /** A deadline that this process noticed so late proves that it was stopped itself, and nothing about its voters. */
 const NOTICED_LATE_MS = 500;
 
@@ -100,8 +100,8 @@ export function collect(deps: CollectDeps, discussion: Discussion): Promise<Coll
       const ageMs = now - openedAt;
       // At the deadline voters stop by themselves.
       if (outstanding.size === 0 || now >= deadlineAt) leave();
-      else if (ageMs >= QUICK_MS) tell();
-      else whileListening.push(clock.after(QUICK_MS - ageMs, tell));
+      else if (ageMs >= LINGER_MS) tell();
+      else whileListening.push(clock.after(LINGER_MS - ageMs, tell));
     };
     const fail = (error: unknown) => {
       end(whileOpen);

@@ -6,7 +6,7 @@ import type { Bus, Clock, Incoming } from '../../ports.ts';
 import { decode, encode, fit } from '../../protocol/codec.ts';
 import { timestamp } from '../../protocol/ids.ts';
 import type { Subjects } from '../../protocol/subjects.ts';
-import { ABSTAIN, Ballot, VoteRequest } from '../../protocol/vote.ts';
+import { ABSTAIN, Ballot, saysOver, VoteRequest } from '../../protocol/vote.ts';
 import { BallotMemory } from './ballot-memory.ts';
 import { cut, roundOf } from './discussion.ts';
 import type { IgnoredReason, VoterObserver } from './observer.ts';
@@ -87,8 +87,7 @@ export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService 
     const { roundId, roster } = request;
     const refuse = (reason: IgnoredReason, detail: string) => ignore(reason, message, detail, roundId);
 
-    // Addressed to nobody: a proposer says that the round is over.
-    if (roster.length === 0) return void heedOver(request);
+    if (saysOver(request)) return void heedOver(request);
     if (!roster.includes(agentId)) return refuse('not_in_roster', `${agentId} is not asked`);
     const reply = subjects.ballots(roundId);
     if (message.reply !== reply)
