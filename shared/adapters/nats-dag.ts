@@ -5,11 +5,11 @@
  *  - plain: the guard first, then the rest pipelined. Lowest latency. A crash in between leaves what the next delivery repeats.
  *  - batch: everything that waits goes into one atomic batch, one in flight per process. Highest throughput.
  */
-import { jetstreamManager, AckPolicy, DeliverPolicy, jetstream } from '@nats-io/jetstream';
-import { nanos, type NatsConnection } from '@nats-io/transport-node';
+import type { NatsConnection } from '@nats-io/transport-node';
 import type { CommitOutcome, DagStore, Stored, Write } from '../ports.ts';
 import { parseTrusted } from '../protocol/codec.ts';
 import type { Subjects } from '../protocol/subjects.ts';
+import { lastOfEach } from './direct-get.ts';
 import { requestsOf } from './requests.ts';
 import { paceOf } from './pace.ts';
 import { type PublishAnswer, publishBatch, publishOne } from './publish.ts';
@@ -258,33 +258,16 @@ export async function messageAt(
   return found === undefined ? undefined : { subject: found.subject, data: Buffer.from(found.data ?? '', 'base64') };
 }
 
-/** Last revisions below a key pattern, by one short-lived consumer: far cheaper than many reads, but a follower may serve it late. */
+/** Last revisions below a key pattern, in a few requests: far cheaper than many reads, but a follower may serve it late. */
 async function scan(nc: NatsConnection, subjects: Subjects, pattern: string): Promise<ReadonlyMap<string, Stored>> {
-  const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 10_000 });
   const prefix = subjects.dagSubject('');
-  const info = await jsm.consumers.add(subjects.dagStream, {
-    filter_subject: subjects.dagSubject(pattern),
-    deliver_policy: DeliverPolicy.LastPerSubject,
-    ack_policy: AckPolicy.None,
-    mem_storage: true,
-    num_replicas: 1,
-    inactive_threshold: nanos(30_000),
-  });
-  const found = new Map<string, Stored>();
-  try {
-    if (info.num_pending === 0) return found;
-    const consumer = jetstream(nc).consumers.getConsumerFromInfo(info);
-    const messages = await consumer.fetch({ max_messages: info.num_pending, expires: 10_000 });
-    for await (const message of messages) {
-      if (message.headers?.has('KV-Operation') !== true)
-        found.set(message.subject.slice(prefix.length), { data: message.data, revision: message.seq });
-      if (message.info.pending === 0) break;
-    }
-    return found;
-  } finally {
-    // Nobody waits for it to go; if this is lost, the server ends it by itself.
-    void jsm.consumers.delete(subjects.dagStream, info.name).catch(() => undefined);
-  }
+  const found = await lastOfEach(nc, subjects.dagStream, subjects.dagSubject(pattern));
+  return new Map(
+    [...found.values()].map(({ subject, sequence, data }) => [
+      subject.slice(prefix.length),
+      { data, revision: sequence },
+    ]),
+  );
 }
 
 const PROBES = 40;

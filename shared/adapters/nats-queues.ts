@@ -5,9 +5,12 @@ import type { Queues } from '../ports.ts';
 import type { Subjects } from '../protocol/subjects.ts';
 import { ensureCapability } from './streams.ts';
 
-export function natsQueues(nc: NatsConnection, subjects: Subjects): Queues {
+/** `create`: false for a user who may create nothing; then a queue is made by `conclave admin init`, and items wait for it in the stream. */
+export function natsQueues(nc: NatsConnection, subjects: Subjects, create: boolean): Queues {
   return {
-    ensure: (capability) => ensureCapability(nc, subjects, capability),
+    async ensure(capability) {
+      if (create) await ensureCapability(nc, subjects, capability);
+    },
     async state(capability) {
       const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: 5_000 });
       try {

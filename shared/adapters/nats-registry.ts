@@ -5,18 +5,15 @@ import type { Registry } from '../ports.ts';
 import { Presence, PRESENCE_TTL_MS } from '../protocol/agent.ts';
 import { decode, encode } from '../protocol/codec.ts';
 import type { Subjects } from '../protocol/subjects.ts';
+import { lastOfEach } from './direct-get.ts';
 
 export function natsRegistry(nc: NatsConnection, subjects: Subjects): Registry {
-  const bucket = opener(nc, subjects);
   return {
     async list() {
-      const kv = await bucket();
-      const keys: string[] = [];
-      for await (const key of await kv.keys(subjects.agentKeys)) keys.push(key);
-      const entries = await Promise.all(keys.map((key) => kv.get(key)));
-      return entries.flatMap((entry) => {
-        const presence = entry === null || entry.operation !== 'PUT' ? undefined : decode(Presence, entry.value);
-        return presence?.ok === true ? [presence.value] : [];
+      const entries = await lastOfEach(nc, subjects.agentsStream, subjects.agentSubjects);
+      return [...entries.values()].flatMap(({ data }) => {
+        const presence = decode(Presence, data);
+        return presence.ok ? [presence.value] : [];
       });
     },
   };
@@ -55,7 +52,10 @@ export async function takeSeat(nc: NatsConnection, subjects: Subjects, presence:
   const first = await probe(nc, seat, me);
   if (first === 'alive') throw taken();
   // From here on a second process that starts with this id hears us.
-  const answering = nc.subscribe(seat, { callback: (error, message) => void (error === null && message.respond(me)) });
+  const answering = nc.subscribe(seat, {
+    // Only into this agent's own inbox: whoever asks from elsewhere would choose what this agent writes to.
+    callback: (error, message) => void (error === null && message.reply?.startsWith(`${seat}-`) && message.respond(me)),
+  });
   let revision: number;
   try {
     revision = await claimKey(

@@ -30,6 +30,8 @@ const CONSUMER_EXISTS = 10148;
 export interface StreamOptions {
   /** 1 on a single server, 3 on a cluster. */
   readonly replicas: number;
+  /** False: what is missing is MeshMissing, because this user may not create it. Absent: true. */
+  readonly create?: boolean;
 }
 
 type Wanted = Partial<StreamConfig> & { name: string };
@@ -54,8 +56,9 @@ function wantedStreams(subjects: Subjects, replicas: number): Wanted[] {
       subjects: [subjects.dagWildcard, subjects.readyWildcard],
       // Deep enough for the log to source every revision while it lags (I9).
       max_msgs_per_subject: 64,
-      // Reads come from the leader: a stale follower's answer would break the checks of I2.
-      allow_direct: false,
+      // For scans, which need no consumer this way. What decides anything is read from the leader (`STREAM.MSG.GET`): a stale follower's
+      // answer would break the checks of I2.
+      allow_direct: true,
       allow_atomic: true,
       allow_msg_ttl: true,
       // The server refuses scheduled messages on a stream that discards new ones.
@@ -72,6 +75,8 @@ function wantedStreams(subjects: Subjects, replicas: number): Wanted[] {
       sources: [{ name: subjects.dagStream, filter_subject: subjects.dagWildcard }],
       // A vote request has a reply subject; an acknowledgement from this stream must not land among the ballots.
       no_ack: true,
+      // A voter reads its own ballots back.
+      allow_direct: true,
       deny_delete: true,
       deny_purge: true,
       // What a power cut takes from the log is sourced again; measured to cost a third of the fsync of every record (see ARCHITECTURE).
@@ -92,8 +97,8 @@ function wantedStreams(subjects: Subjects, replicas: number): Wanted[] {
     },
     {
       ...base,
-      name: `OBJ_${subjects.blobsBucket}`,
-      subjects: [`$O.${subjects.blobsBucket}.C.>`, `$O.${subjects.blobsBucket}.M.>`],
+      name: subjects.blobsStream,
+      subjects: [...subjects.blobWildcards],
       discard: DiscardPolicy.New,
       allow_rollup_hdrs: true,
       allow_direct: true,
@@ -101,6 +106,9 @@ function wantedStreams(subjects: Subjects, replicas: number): Wanted[] {
     },
   ];
 }
+
+/** The mesh was not set up on this broker (yet). One line, with what to do. */
+export class MeshMissing extends Error {}
 
 /** Thrown when what is there cannot carry the protocol. One line, with what to do. */
 export class BrokerUnfit extends Error {}
@@ -122,14 +130,19 @@ export async function ensureStreams(nc: NatsConnection, subjects: Subjects, opti
       `expected nats-server ${SERVER_VERSION_MIN} or newer (correct multi-key guards), got ${version}; upgrade the broker`,
     );
   }
-  const jsm = await jetstreamManager(nc, { timeout: 10_000 });
-  for (const wanted of wantedStreams(subjects, options.replicas)) await ensureStream(jsm, wanted);
-  await ensureIntake(jsm, subjects);
+  const create = options.create ?? true;
+  const jsm = await jetstreamManager(nc, { timeout: 10_000, checkAPI: create });
+  for (const wanted of wantedStreams(subjects, options.replicas)) await ensureStream(jsm, wanted, create);
+  if (create) await ensureIntake(jsm, subjects);
 }
 
-async function ensureStream(jsm: JetStreamManager, wanted: Wanted): Promise<void> {
+async function ensureStream(jsm: JetStreamManager, wanted: Wanted, create: boolean): Promise<void> {
   const existing = await orMissing(jsm.streams.info(wanted.name));
   if (existing === undefined) {
+    if (!create)
+      throw new MeshMissing(
+        `stream ${wanted.name} is not there; run "conclave admin init" as a user who may create it`,
+      );
     try {
       await jsm.streams.add(wanted);
     } catch (error) {

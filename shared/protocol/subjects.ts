@@ -9,6 +9,13 @@ function token(value: string): string {
   return value;
 }
 
+/** As the object store names its metadata: base64 for URLs, padded. */
+function base64url(text: string): string {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(text)))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_');
+}
+
 export type Subjects = ReturnType<typeof subjectsOf>;
 
 /** Capabilities whose work items are not tasks of a user. */
@@ -73,14 +80,20 @@ export function subjectsOf(mesh: string) {
       sequenceIn(handle, `KV_${dagBucket}`, `cap-${token(capability)}`),
 
     blobsBucket: `${m}_blobs`,
+    blobsStream: `OBJ_${m}_blobs`,
+    blobWildcards: [`$O.${m}_blobs.C.>`, `$O.${m}_blobs.M.>`],
+    blobMeta: (name: string) => `$O.${m}_blobs.M.${base64url(name)}`,
+    blobChunks: (nuid: string) => `$O.${m}_blobs.C.${token(nuid)}`,
 
     agentsBucket,
     agentsStream: `KV_${agentsBucket}`,
     agentKey: (agentId: string) => `agent.${token(agentId)}`,
-    agentKeys: 'agent.*',
+    agentSubject: (agentId: string) => `$KV.${agentsBucket}.agent.${token(agentId)}`,
+    agentSubjects: `$KV.${agentsBucket}.agent.*`,
 
     message: (sender: string, receiver: string, messageType: string) =>
       `${m}.msg.${token(sender)}.${token(receiver)}.${token(messageType)}`,
+    messagesFromTo: (sender: string, receiver: string) => `${m}.msg.${token(sender)}.${token(receiver)}.*`,
     messagesTo: (receiver: string) => `${m}.msg.*.${token(receiver)}.*`,
     messagesWildcard: `${m}.msg.>`,
     inbox: (agentId: string) => `${m}.inbox.${token(agentId)}`,
@@ -89,6 +102,9 @@ export function subjectsOf(mesh: string) {
       `${m}.inbox.${token(agentId)}.reply.${token(from)}.${token(id)}`,
     repliesTo: (agentId: string) => `${m}.inbox.${token(agentId)}.reply.*.*`,
     repliesWildcard: `${m}.inbox.*.reply.*.*`,
+    repliesFrom: (from: string) => `${m}.inbox.*.reply.${token(from)}.*`,
+    /** What is said into another's inbox, but for replies, which have a deeper subject that only their sender may use. */
+    inboxes: [`${m}.inbox.*.*`, `${m}.inbox.*.*.*`],
     inboxWildcard: (agentId: string) => `${m}.inbox.${token(agentId)}.>`,
 
     vote: (capability: string) => `${m}.vote.${token(capability)}`,
@@ -96,6 +112,7 @@ export function subjectsOf(mesh: string) {
     ballots: (roundId: string) => `${m}.ballot.${token(roundId)}`,
     ballot: (roundId: string, agentId: string) => `${m}.ballot.${token(roundId)}.${token(agentId)}`,
     ballotsOfRound: (roundId: string) => `${m}.ballot.${token(roundId)}.*`,
+    ballotsOfVoter: (agentId: string) => `${m}.ballot.*.${token(agentId)}`,
     ballotsWildcard: `${m}.ballot.>`,
 
     /** Beacons of the agent that looks at queues and streams for all: under its own last token. */

@@ -11,16 +11,17 @@ import { type Presence, PRESENCE_RENEW_MS } from '../protocol/agent.ts';
 import { priceOf } from '../core/prices.ts';
 import { decode } from '../protocol/codec.ts';
 import { CancelRequest } from '../protocol/goal.ts';
-import { Id, timestamp } from '../protocol/ids.ts';
+import { timestamp } from '../protocol/ids.ts';
 import { subjectsOf } from '../protocol/subjects.ts';
 import type { Asker } from './asking.ts';
-import { type Connection, depsOn, joinBroker, systemClock } from './broker.ts';
+import { type Connection, depsOn, joinBroker, streamOptions, systemClock } from './broker.ts';
 import { ConfigError, type Environment, EXIT_CONFIG, readConfig } from './config.ts';
 import { countedBus } from './counted-bus.ts';
 import type { Deps } from './engine/deps.ts';
 import { engineOf } from './engine/engine.ts';
 import { figuresOf } from './figures.ts';
 import { handlerRunner, roundIsOver, voterOf } from './handlers.ts';
+import { identify } from './identity.ts';
 import { type Health, healthOf } from './health.ts';
 import { serveHttp } from './http.ts';
 import { openMailbox } from './mailbox.ts';
@@ -52,28 +53,29 @@ import { serveVotes } from './vote/voter.ts';
 
 const TICK_MS = 200;
 const VOTES_QUEUED_MAX = 256;
-const SUFFIX_LENGTH = 8;
 
 /** Runs an agent until it is told to stop. Every way to fail ends the process with one line that says what to do. */
 export async function runAgent(manifest: Manifest): Promise<void> {
   let log: Logger = pino({ name: manifest.role });
   try {
-    const config = readConfig(process.env, manifest.usesModel ? ['OPENAI_BASE_URL'] : []);
-    const agentId = config.AGENT_ID ?? `${manifest.role}-${randomUUID().slice(0, SUFFIX_LENGTH)}`;
-    Id.parse(agentId);
+    const given = readConfig(process.env, manifest.usesModel ? ['OPENAI_BASE_URL'] : []);
+    const config = await identify(given, manifest.role);
+    const agentId = config.AGENT_ID;
+    // A name of one start only has given no ballot before.
+    const isNew = given.AGENT_ID === undefined && given.NATS_IDENTITIES === undefined;
     // Written without waiting for the disk, in order, flushed at exit: a line costs a busy agent less than the work that it reports.
     log = pino(
       {
         name: manifest.role,
         level: config.LOG_LEVEL,
         base: { agentId, mesh: config.MESH },
-        redact: ['NATS_NKEY_SEED', 'OPENAI_API_KEY'],
+        redact: ['NATS_NKEY_SEED', 'NATS_IDENTITIES', 'OPENAI_API_KEY'],
       },
       pino.destination({ sync: false }),
     );
     const stopping = new AbortController();
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort(signal));
-    await live(manifest, config, agentId, log, stopping.signal);
+    await live(manifest, config, agentId, isNew, log, stopping.signal);
     process.exit(0);
   } catch (error) {
     if (error instanceof Error && error.name === 'AbortError') process.exit(0);
@@ -88,6 +90,7 @@ async function live(
   manifest: Manifest,
   config: Environment,
   agentId: string,
+  isNew: boolean,
   log: Logger,
   stopping: AbortSignal,
 ): Promise<void> {
@@ -148,7 +151,7 @@ async function live(
   });
   const counts = endpointCounts();
   const events = engineEvents(log, metrics, counts, agentId);
-  const onBroker = depsOn(nc, subjects, agentId, prices.communication, {
+  const onBroker = depsOn(nc, subjects, agentId, config, prices.communication, {
     ...events,
     taskEnded(task, durationMs) {
       events.taskEnded(task, durationMs);
@@ -195,7 +198,7 @@ async function live(
       subjects,
       observer: voterObserver(log, metrics),
       isOver: roundIsOver(deps),
-      ...(config.AGENT_ID === undefined ? {} : { recall: ballotRecall(nc, subjects, agentId) }),
+      ...(isNew ? {} : { recall: ballotRecall(nc, subjects, agentId) }),
     },
     {
       agentId,
@@ -205,7 +208,7 @@ async function live(
       queueMax: VOTES_QUEUED_MAX,
     },
   );
-  const pulling = await startPulling(nc, subjects, config.REPLICAS, engine, capabilities, slots, metrics, counts);
+  const pulling = await startPulling(nc, deps, streamOptions(config), engine, capabilities, slots, metrics, counts);
   const closeMailbox = openMailbox({
     ...speaking,
     dead: deps.dead,

@@ -7,7 +7,7 @@ import { natsDagStore } from '../adapters/nats-dag.ts';
 import { natsDeadLetters } from '../adapters/nats-dead.ts';
 import { natsQueues } from '../adapters/nats-queues.ts';
 import { natsRegistry } from '../adapters/nats-registry.ts';
-import { ensureStreams, LEASE_MS } from '../adapters/streams.ts';
+import { ensureStreams, LEASE_MS, MeshMissing, type StreamOptions } from '../adapters/streams.ts';
 import type { Clock } from '../ports.ts';
 import type { CommunicationPrice } from '../protocol/prices.ts';
 import type { Subjects } from '../protocol/subjects.ts';
@@ -30,6 +30,26 @@ export const systemClock: Clock = {
   },
 };
 
+/** One try to connect under this id. Throws BrokerUnreachable. */
+export function connectAs(
+  config: Environment,
+  subjects: Subjects,
+  agentId: string,
+): ReturnType<typeof connectBroker> {
+  return connectBroker({
+    url: config.NATS_URL,
+    name: agentId,
+    inboxPrefix: subjects.inbox(agentId),
+    ...(config.NATS_CA === undefined ? {} : { caFile: config.NATS_CA }),
+    ...(config.NATS_CREDS === undefined ? {} : { credsFile: config.NATS_CREDS }),
+    ...(config.NATS_NKEY_SEED === undefined ? {} : { nkeySeed: config.NATS_NKEY_SEED }),
+  });
+}
+
+export function streamOptions(config: Environment): StreamOptions {
+  return { replicas: config.REPLICAS, create: config.STREAMS === 'create' };
+}
+
 /** Connects as soon as the broker answers, and makes sure of its streams. `unreachable` is told once a try what is missing. */
 export async function joinBroker(
   config: Environment,
@@ -38,21 +58,15 @@ export async function joinBroker(
   stopping: AbortSignal,
   unreachable: (message: string, retryInMs: number) => void,
 ): Promise<Connection> {
-  const options = {
-    url: config.NATS_URL,
-    name: agentId,
-    inboxPrefix: subjects.inbox(agentId),
-    ...(config.NATS_CA === undefined ? {} : { caFile: config.NATS_CA }),
-    ...(config.NATS_CREDS === undefined ? {} : { credsFile: config.NATS_CREDS }),
-    ...(config.NATS_NKEY_SEED === undefined ? {} : { nkeySeed: config.NATS_NKEY_SEED }),
-  };
   for (let waitMs = RETRY_MS_MIN; ; waitMs = Math.min(waitMs * 2, RETRY_MS_MAX)) {
+    let nc: Connection | undefined;
     try {
-      const nc = await connectBroker(options);
-      await ensureStreams(nc, subjects, { replicas: config.REPLICAS });
+      nc = await connectAs(config, subjects, agentId);
+      await ensureStreams(nc, subjects, streamOptions(config));
       return nc;
     } catch (error) {
-      if (!(error instanceof BrokerUnreachable)) throw error;
+      await nc?.close();
+      if (!(error instanceof BrokerUnreachable) && !(error instanceof MeshMissing)) throw error;
       unreachable(error.message, waitMs);
       await pause(waitMs, undefined, { signal: stopping });
     }
@@ -63,6 +77,7 @@ export function depsOn(
   nc: Connection,
   subjects: Subjects,
   agentId: string,
+  config: Environment,
   communication: CommunicationPrice,
   events: EngineEvents,
 ): Omit<Deps, 'handOver'> {
@@ -71,7 +86,7 @@ export function depsOn(
     bus: natsBus(nc),
     blobs: natsBlobs(nc, subjects),
     dead: natsDeadLetters(nc, subjects),
-    queues: natsQueues(nc, subjects),
+    queues: natsQueues(nc, subjects, config.STREAMS === 'create'),
     registry: natsRegistry(nc, subjects),
     clock: systemClock,
     random: Math.random,

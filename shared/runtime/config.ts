@@ -22,14 +22,25 @@ function isFileWith(mark: string): (path: string) => boolean {
   };
 }
 
+const SEED = /^SU[A-Z2-7]{56}$/;
+/** One identity a line: an agent id and its seed. */
+const Identities = z
+  .string()
+  .transform((text) =>
+    text
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/))
+      .filter(([first]) => first !== ''),
+  )
+  .pipe(z.array(z.tuple([Id, z.string().regex(SEED)])).min(1))
+  .transform((lines) => lines.map(([agentId, seed]) => ({ agentId, seed })));
+
 const Environment = z.object({
   NATS_URL: Addresses.default('nats://127.0.0.1:4222'),
   NATS_CA: Text.refine(isFileWith('BEGIN CERTIFICATE')).optional(),
   NATS_CREDS: Text.refine(isFileWith('BEGIN NATS USER JWT')).optional(),
-  NATS_NKEY_SEED: z
-    .string()
-    .regex(/^SU[A-Z2-7]{56}$/)
-    .optional(),
+  NATS_NKEY_SEED: z.string().regex(SEED).optional(),
+  NATS_IDENTITIES: Identities.optional(),
   MESH: Id.default('mesh'),
   AGENT_ID: Id.optional(),
   HTTP_HOST: Text.default('127.0.0.1'),
@@ -42,6 +53,7 @@ const Environment = z.object({
   MODEL_TIMEOUT_MS: z.coerce.number().int().min(100).max(3_600_000).default(60_000),
   MODEL_ATTEMPTS: z.coerce.number().int().min(1).max(20).default(4),
   MODEL_OUTPUT_LIMIT: z.enum(['max_completion_tokens', 'max_tokens']).default('max_completion_tokens'),
+  STREAMS: z.enum(['create', 'bind']).default('create'),
   REPLICAS: z.coerce.number().int().min(1).max(5).default(1),
   PRICES_FILE: Text.optional(),
   DRAIN_MS: z.coerce.number().int().min(0).max(600_000).default(20_000),
@@ -53,6 +65,7 @@ const ACCEPTS: Readonly<Record<keyof Environment, string>> = {
   NATS_CA: "the path of a readable file with the certificate (PEM) of whoever signed the broker's",
   NATS_CREDS: 'the path of a readable credentials file (user JWT and seed)',
   NATS_NKEY_SEED: 'a user seed: SU and 56 characters A-Z 2-7',
+  NATS_IDENTITIES: 'lines of an agent id and its user seed, separated by a space',
   MESH: '1 to 64 characters of A-Z a-z 0-9 _ -',
   AGENT_ID: '1 to 64 characters of A-Z a-z 0-9 _ -',
   HTTP_HOST: 'an address to listen on, e.g. 127.0.0.1 or 0.0.0.0',
@@ -65,6 +78,7 @@ const ACCEPTS: Readonly<Record<keyof Environment, string>> = {
   MODEL_TIMEOUT_MS: 'milliseconds from 100 to 3600000, for one HTTP call to the model',
   MODEL_ATTEMPTS: 'a whole number from 1 to 20, HTTP calls for one question',
   MODEL_OUTPUT_LIMIT: 'max_completion_tokens, or max_tokens for endpoints that know no other name',
+  STREAMS: 'create (what is missing) or bind (to what `conclave admin init` made)',
   REPLICAS: 'a whole number from 1 to 5 (1 on a single server, 3 on a cluster)',
   PRICES_FILE: 'the path of a price table (see deploy/prices.json)',
   DRAIN_MS: 'milliseconds from 0 to 600000',
@@ -93,6 +107,7 @@ export function readConfig(
   // A seed, a key, or an address that may hold a password is never echoed.
   const secret =
     name === 'NATS_NKEY_SEED' ||
+    name === 'NATS_IDENTITIES' ||
     name === 'OPENAI_API_KEY' ||
     (name === 'NATS_URL' && set[name]?.includes('@') === true);
   throw new ConfigError(

@@ -1,9 +1,9 @@
 /** Pull loops of an agent: its capabilities, each with its share of the slots, and the mesh's submissions and cancels, which every agent takes. */
 import { type NatsPull, natsPull } from '../adapters/nats-pull.ts';
-import { ensureCapability, ensureStreams } from '../adapters/streams.ts';
+import { ensureStreams, type StreamOptions } from '../adapters/streams.ts';
 import type { Delivery } from '../ports.ts';
-import type { Subjects } from '../protocol/subjects.ts';
 import type { Connection } from './broker.ts';
+import type { Deps } from './engine/deps.ts';
 import type { Engine } from './engine/engine.ts';
 import type { Metrics } from './metrics.ts';
 import type { EndpointCounts } from './service-info.ts';
@@ -24,8 +24,8 @@ export interface Pulling {
 
 export async function startPulling(
   nc: Connection,
-  subjects: Subjects,
-  replicas: number,
+  { subjects, queues }: Pick<Deps, 'subjects' | 'queues'>,
+  options: StreamOptions,
   engine: Engine,
   capabilities: readonly string[],
   slots: number,
@@ -70,18 +70,18 @@ export async function startPulling(
     counts.handled(capability, performance.now() - startedAt);
   }
 
-  const streams = (): Promise<void> => ensureStreams(nc, subjects, { replicas });
+  const streams = (): Promise<void> => ensureStreams(nc, subjects, options);
   // Each capability has its share of the slots, so that what is pulled never exceeds what can be worked on.
   const share = Math.floor(slots / Math.max(1, capabilities.length));
   await Promise.all(
     capabilities.map(async (capability) => {
-      await ensureCapability(nc, subjects, capability);
+      await queues.ensure(capability);
       metrics.slots.set({ capability }, share);
       pull(
         subjects.dagStream,
         subjects.capabilityConsumer(capability),
         share,
-        () => ensureCapability(nc, subjects, capability),
+        () => queues.ensure(capability),
         (delivery) => item(delivery, capability),
       );
     }),

@@ -1,7 +1,7 @@
 /** Secrets by file: `NAME_FILE` names a file that holds what `NAME` would. A container's environment is shown to whoever may inspect it; a mounted file is not. */
 import { readFileSync } from 'node:fs';
 
-const SECRETS = ['NATS_NKEY_SEED', 'OPENAI_API_KEY'] as const;
+const SECRETS = ['NATS_NKEY_SEED', 'NATS_IDENTITIES', 'OPENAI_API_KEY'] as const;
 
 type Variables = Readonly<Record<string, string | undefined>>;
 

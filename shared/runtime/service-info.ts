@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { Bus, Incoming } from '../ports.ts';
 import { encode } from '../protocol/codec.ts';
+import { CLIENT_INBOX } from '../protocol/permissions.ts';
 import type { Subjects } from '../protocol/subjects.ts';
 import type { Manifest } from './manifest.ts';
 
@@ -66,6 +67,7 @@ export function serveInfo(bus: Bus, identity: Identity, counts: EndpointCounts):
     capabilities: capabilities.map(([capability]) => capability).join(','),
     version: manifest.version,
   };
+  const inboxes = `${subjects.mesh}.inbox.`;
   const service = { name, id: agentId, version: manifest.version, metadata };
   const endpoints = capabilities.map(([capability, { description, input, output }]) => ({
     name: capability,
@@ -101,7 +103,9 @@ export function serveInfo(bus: Bus, identity: Identity, counts: EndpointCounts):
   };
   const unsubscribe = Object.entries(answers).flatMap(([verb, answer]) => {
     const reply = (message: Incoming): void => {
-      if (message.reply !== undefined) bus.publish(message.reply, encode(answer()));
+      // Only to where clients wait: any other reply subject would let the asker choose what this agent writes to.
+      if (message.reply?.startsWith(`${CLIENT_INBOX}.`) === true || message.reply?.startsWith(inboxes) === true)
+        bus.publish(message.reply, encode(answer()));
     };
     return [`$SRV.${verb}`, `$SRV.${verb}.${name}`, `$SRV.${verb}.${name}.${agentId}`].map((subject) =>
       bus.subscribe(subject, reply),

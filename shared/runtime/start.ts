@@ -11,6 +11,7 @@ import type { Manifest } from './manifest.ts';
 export type Loaded = { readonly manifest: Manifest } | { readonly problem: string };
 
 export async function start(load: () => Promise<Loaded>): Promise<void> {
+  if (process.argv.includes('--manifest')) return describe(await load());
   if (process.env['NODE_COMPILE_CACHE'] === undefined) againWithCompileCache();
   const [{ runAgent }, { EXIT_CONFIG }, loaded] = await Promise.all([
     import('./agent.ts'),
@@ -20,6 +21,18 @@ export async function start(load: () => Promise<Loaded>): Promise<void> {
   if ('manifest' in loaded) return runAgent(loaded.manifest);
   process.stderr.write(`${loaded.problem}\n`);
   process.exitCode = EXIT_CONFIG;
+}
+
+/** What of the manifest others need to know before the agent runs: the broker's permissions are made from it. */
+function describe(loaded: Loaded): void {
+  if ('problem' in loaded) {
+    process.stderr.write(`${loaded.problem}\n`);
+    process.exitCode = 1;
+    return;
+  }
+  const { role, responsibility, version, capabilities, mayMessage, usesModel } = loaded.manifest;
+  const boundary = { role, responsibility, version, capabilities: Object.keys(capabilities), mayMessage, usesModel };
+  process.stdout.write(`${JSON.stringify(boundary)}\n`);
 }
 
 /** Does not return, except where a process cannot be replaced (Windows), or where a channel to a parent process would be lost. */

@@ -72,7 +72,7 @@ describe('the DAG bucket', () => {
     const others = await Promise.all(['a', 'b', 'c', 'd'].map((name) => mesh.connect(name)));
     await Promise.all(others.map((other) => ensureStreams(other, subjects, { replicas: 1 })));
     await Promise.all(others.map((other) => ensureCapability(other, subjects, 'echo')));
-    expect(await natsQueues(nc, subjects).state('echo')).toEqual({ waiting: 0, held: 0, deliveredUpTo: 0 });
+    expect(await natsQueues(nc, subjects, true).state('echo')).toEqual({ waiting: 0, held: 0, deliveredUpTo: 0 });
   });
 
   it('settles a guard whose bytes stand already as its own: an earlier try may have landed', async () => {

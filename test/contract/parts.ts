@@ -130,7 +130,7 @@ async function natsParts(): Promise<Parts> {
   return {
     subjects,
     queue,
-    state: (capability) => natsQueues(admin, subjects).state(capability),
+    state: (capability) => natsQueues(admin, subjects, true).state(capability),
     async member(name) {
       const nc = await mesh.connect(name);
       return {

@@ -1,0 +1,142 @@
+/**
+ * Reads of many messages without a consumer, from whichever replica answers: batched direct gets. A consumer would do as well, but an agent that may
+ * create consumers may publish anything it can store anywhere in its account, because the broker delivers to whatever subject the consumer names
+ * (tried on nats-server 2.15.1). So agents have no right to create any, and lists are read like this.
+ */
+import { createInbox, type Msg, type NatsConnection } from '@nats-io/transport-node';
+import { inboxPrefixOf } from './requests.ts';
+
+export interface DirectMessage {
+  readonly subject: string;
+  readonly sequence: number;
+  readonly data: Uint8Array;
+  /** A deleted or expired key. */
+  readonly marker: boolean;
+}
+
+/** The broker refused, or fell silent in the middle. */
+export class DirectGetFailed extends Error {}
+
+const PAGE = 1_000;
+const SILENCE_MS = 5_000;
+const END_OF_BATCH = 204;
+const NOT_FOUND = 404;
+const TOO_MANY_SUBJECTS = 413;
+const MARKERS = ['KV-Operation', 'Nats-Marker-Reason'];
+
+interface Page {
+  readonly messages: readonly DirectMessage[];
+  /** Matching messages after this page. */
+  readonly pending: number;
+  readonly code: number;
+}
+
+/** The last message of every subject that matches `pattern`, by subject; markers left out. Throws DirectGetFailed. */
+export async function lastOfEach(
+  nc: NatsConnection,
+  stream: string,
+  pattern: string,
+): Promise<ReadonlyMap<string, DirectMessage>> {
+  const found = new Map<string, DirectMessage>();
+  const keep = (messages: readonly DirectMessage[]): void => {
+    for (const message of messages) {
+      if (message.marker) found.delete(message.subject);
+      else found.set(message.subject, message);
+    }
+  };
+  const first = await page(nc, stream, { multi_last: [pattern], batch: PAGE });
+  if (first.code !== TOO_MANY_SUBJECTS && first.pending === 0) {
+    keep(first.messages);
+    return found;
+  }
+  // More subjects than the server gathers at once: everything that matches, in order, so that the last of each stays.
+  for (let from = 1; ; ) {
+    const next = await page(nc, stream, { seq: from, next_by_subj: pattern, batch: PAGE });
+    keep(next.messages);
+    const last = next.messages.at(-1);
+    if (last === undefined || next.pending === 0) return found;
+    from = last.sequence + 1;
+  }
+}
+
+/** All messages of one subject, oldest first. Throws DirectGetFailed. */
+export async function allOf(nc: NatsConnection, stream: string, subject: string): Promise<readonly DirectMessage[]> {
+  const found: DirectMessage[] = [];
+  for (let from = 1; ; ) {
+    const next = await page(nc, stream, { seq: from, next_by_subj: subject, batch: PAGE });
+    found.push(...next.messages);
+    const last = next.messages.at(-1);
+    if (last === undefined || next.pending === 0) return found;
+    from = last.sequence + 1;
+  }
+}
+
+/**
+ * The last message of one subject; undefined when there is none. The subject stands in the request's own, so that the broker's permissions can
+ * bind a reader to it. Throws DirectGetFailed.
+ */
+export async function lastOf(nc: NatsConnection, stream: string, subject: string): Promise<DirectMessage | undefined> {
+  const answer = await nc.request(`$JS.API.DIRECT.GET.${stream}.${subject}`, '', { timeout: SILENCE_MS });
+  const code = answer.headers?.code ?? 0;
+  if (code === NOT_FOUND) return undefined;
+  if (code !== 0) throw failed(stream, answer);
+  const message = read(answer);
+  return message.marker ? undefined : message;
+}
+
+function page(nc: NatsConnection, stream: string, query: object): Promise<Page> {
+  return new Promise((resolve, reject) => {
+    const inbox = createInbox(inboxPrefixOf(nc));
+    const messages: DirectMessage[] = [];
+    let timer: NodeJS.Timeout | undefined;
+    const end = (finish: () => void): void => {
+      clearTimeout(timer);
+      subscription.unsubscribe();
+      finish();
+    };
+    const wait = (): void => {
+      clearTimeout(timer);
+      timer = setTimeout(
+        () =>
+          end(() =>
+            reject(
+              new DirectGetFailed(`stream ${stream}: no answer for ${SILENCE_MS} ms after ${messages.length} messages`),
+            ),
+          ),
+        SILENCE_MS,
+      );
+    };
+    const subscription = nc.subscribe(inbox, {
+      callback: (error, message) => {
+        if (error !== null) return end(() => reject(error));
+        const code = message.headers?.code ?? 0;
+        if (code === 0) {
+          messages.push(read(message));
+          return wait();
+        }
+        const pending = Number(message.headers?.get('Nats-Num-Pending') ?? 0);
+        if (code === END_OF_BATCH || code === NOT_FOUND || code === TOO_MANY_SUBJECTS)
+          return end(() => resolve({ messages, pending, code }));
+        return end(() => reject(failed(stream, message)));
+      },
+    });
+    wait();
+    nc.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(query), { reply: inbox });
+  });
+}
+
+function read(message: Msg): DirectMessage {
+  const { headers: found } = message;
+  return {
+    subject: found?.get('Nats-Subject') ?? '',
+    sequence: Number(found?.get('Nats-Sequence') ?? 0),
+    data: message.data,
+    marker: MARKERS.some((name) => found?.has(name) === true),
+  };
+}
+
+function failed(stream: string, answer: Msg): DirectGetFailed {
+  const { headers: found } = answer;
+  const why = found?.code === 503 ? 'nobody serves direct reads of it' : (found?.description ?? 'no reason given');
+  return new DirectGetFailed(`stream ${stream}: ${why} (${found?.code ?? 0})`);
+}
