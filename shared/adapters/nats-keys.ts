@@ -16,6 +16,7 @@ export function newUserKey(): UserKey {
 /** Throws when `seed` is not a user's seed. */
 export function publicKeyOf(seed: string): string {
   const key = fromSeed(new TextEncoder().encode(seed)).getPublicKey();
-  if (!key.startsWith('U')) throw new Error(`expected the seed of a user (SU...), got one of another kind (${key.slice(0, 1)})`);
+  if (!key.startsWith('U'))
+    throw new Error(`expected the seed of a user (SU...), got one of another kind (${key.slice(0, 1)})`);
   return key;
 }

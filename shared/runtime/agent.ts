@@ -4,15 +4,18 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import { natsAdopt } from '../adapters/nats-adopt.ts';
 import { ballotRecall } from '../adapters/nats-log.ts';
+import { publicKeyOf } from '../adapters/nats-keys.ts';
 import { AgentIdTaken, takeSeat } from '../adapters/nats-registry.ts';
 import { natsSurveyor } from '../adapters/nats-survey.ts';
 import { BrokerUnfit, LEASE_MS } from '../adapters/streams.ts';
+import type { Bus } from '../ports.ts';
 import { type Presence, PRESENCE_RENEW_MS } from '../protocol/agent.ts';
 import { priceOf } from '../core/prices.ts';
 import { decode } from '../protocol/codec.ts';
 import { CancelRequest } from '../protocol/goal.ts';
 import { timestamp } from '../protocol/ids.ts';
 import { subjectsOf } from '../protocol/subjects.ts';
+import { beginAgain } from './again.ts';
 import type { Asker } from './asking.ts';
 import { type Connection, depsOn, joinBroker, streamOptions, systemClock } from './broker.ts';
 import { ConfigError, type Environment, EXIT_CONFIG, readConfig } from './config.ts';
@@ -36,6 +39,8 @@ import { listener } from './peers/listener.ts';
 import { type ModelWatch, probeBroker, probeConsumers, watchModel } from './probes.ts';
 import { startPulling } from './pulling.ts';
 import { endpointCounts, serveInfo } from './service-info.ts';
+import { signedBus } from './signed-bus.ts';
+import { signingKey } from './signatures.ts';
 import { collectAfterStart } from './start-up-memory.ts';
 import {
   engineEvents,
@@ -52,6 +57,7 @@ import { holdRound } from './vote/proposer.ts';
 import { serveVotes } from './vote/voter.ts';
 
 const TICK_MS = 200;
+const IDENTITY_AGAIN_MS = 500;
 const VOTES_QUEUED_MAX = 256;
 
 /** Runs an agent until it is told to stop. Every way to fail ends the process with one line that says what to do. */
@@ -79,6 +85,13 @@ export async function runAgent(manifest: Manifest): Promise<void> {
     process.exit(0);
   } catch (error) {
     if (error instanceof Error && error.name === 'AbortError') process.exit(0);
+    if (error instanceof AgentIdTaken && process.env['AGENT_ID'] === undefined) {
+      // Two of one role chose the same free identity at the same moment: the one that lost chooses again.
+      log.warn({ event: 'identity.taken' }, error.message);
+      log.flush();
+      await pause(IDENTITY_AGAIN_MS * (1 + Math.random()));
+      beginAgain(process.env);
+    }
     const expected = error instanceof ConfigError || error instanceof AgentIdTaken || error instanceof BrokerUnfit;
     if (expected) process.stderr.write(`${error.message}\n`);
     else log.fatal({ event: 'agent.failed', err: error }, 'the agent failed');
@@ -158,12 +171,19 @@ async function live(
       figures.taskEnded(task);
     },
   });
-  const bus = countedBus(onBroker.bus, subjects, messageCount(metrics));
+  const bus = countedBus(saidBus(onBroker, config, log), subjects, messageCount(metrics));
   const speaking = { bus, clock: systemClock, subjects, agentId, nextId: randomUUID, events: speechEvents(metrics) };
   const calls = callsOn(speaking);
   const deps: Deps = { ...onBroker, bus, handOver: handOverBy(calls) };
   const startedAt = timestamp(Date.now());
-  const lasting = { agentId, role: manifest.role, capabilities, startedAt, version: manifest.version };
+  const lasting = {
+    agentId,
+    role: manifest.role,
+    capabilities,
+    startedAt,
+    version: manifest.version,
+    ...(config.NATS_NKEY_SEED === undefined ? {} : { publicKey: publicKeyOf(config.NATS_NKEY_SEED) }),
+  };
   const presence = (running: number): Presence => ({ ...lasting, ...figures.offer(), load: { running, slots } });
   await figures.tick(Date.now());
   const seat = await takeSeat(nc, subjects, presence(0));
@@ -266,6 +286,23 @@ async function live(
   await http.close();
   log.info({ event: 'agent.stopped' }, 'stopped');
   if (taken !== undefined) throw taken;
+}
+
+/** Where nothing is signed, the bus as it is. */
+function saidBus({ bus, registry, clock, subjects }: Deps, config: Environment, log: Logger): Bus {
+  const { SIGNING, NATS_NKEY_SEED: seed } = config;
+  if (SIGNING === 'off') return bus;
+  if (seed === undefined)
+    throw new ConfigError('SIGNING: expected NATS_NKEY_SEED or NATS_IDENTITIES to sign with, got neither; set one');
+  return signedBus({
+    bus,
+    registry,
+    clock,
+    subjects,
+    key: signingKey(seed),
+    refused: (fault, { subject }, signer) =>
+      log.warn({ event: 'signature.refused', fault, subject, signer }, 'not signed by whom it claims to come from'),
+  });
 }
 
 function aborted(signal: AbortSignal): Promise<undefined> {

@@ -31,11 +31,7 @@ export const systemClock: Clock = {
 };
 
 /** One try to connect under this id. Throws BrokerUnreachable. */
-export function connectAs(
-  config: Environment,
-  subjects: Subjects,
-  agentId: string,
-): ReturnType<typeof connectBroker> {
+export function connectAs(config: Environment, subjects: Subjects, agentId: string): ReturnType<typeof connectBroker> {
   return connectBroker({
     url: config.NATS_URL,
     name: agentId,

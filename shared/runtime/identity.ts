@@ -13,7 +13,10 @@ import { ConfigError, type Environment } from './config.ts';
 const SUFFIX_LENGTH = 8;
 
 /** The environment with AGENT_ID, and NATS_NKEY_SEED if the identity has a key of its own. Throws ConfigError when every identity is in use. */
-export async function identify(config: Environment, role: string): Promise<Environment & { readonly AGENT_ID: string }> {
+export async function identify(
+  config: Environment,
+  role: string,
+): Promise<Environment & { readonly AGENT_ID: string }> {
   const { NATS_IDENTITIES: identities, AGENT_ID: given } = config;
   if (identities === undefined) {
     const agentId = given ?? `${role}-${randomUUID().slice(0, SUFFIX_LENGTH)}`;

@@ -5,6 +5,7 @@
  */
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { beginAgain } from './again.ts';
 import type { Manifest } from './manifest.ts';
 
 /** `problem`: one line that says which of the agent's own variables cannot be used; the agent ends with EXIT_CONFIG. */
@@ -12,7 +13,8 @@ export type Loaded = { readonly manifest: Manifest } | { readonly problem: strin
 
 export async function start(load: () => Promise<Loaded>): Promise<void> {
   if (process.argv.includes('--manifest')) return describe(await load());
-  if (process.env['NODE_COMPILE_CACHE'] === undefined) againWithCompileCache();
+  if (process.env['NODE_COMPILE_CACHE'] === undefined)
+    beginAgain({ ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache') });
   const [{ runAgent }, { EXIT_CONFIG }, loaded] = await Promise.all([
     import('./agent.ts'),
     import('./config.ts'),
@@ -33,13 +35,4 @@ function describe(loaded: Loaded): void {
   const { role, responsibility, version, capabilities, mayMessage, usesModel } = loaded.manifest;
   const boundary = { role, responsibility, version, capabilities: Object.keys(capabilities), mayMessage, usesModel };
   process.stdout.write(`${JSON.stringify(boundary)}\n`);
-}
-
-/** Does not return, except where a process cannot be replaced (Windows), or where a channel to a parent process would be lost. */
-function againWithCompileCache(): void {
-  if (process.platform === 'win32' || process.execve === undefined || process.connected) return;
-  process.execve(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], {
-    ...process.env,
-    NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache'),
-  });
 }
