@@ -94,6 +94,10 @@ contract: deps broker ## Run the contract tests (every store and bus, one suite)
 integration: deps broker ## Run the integration tests (real broker, real processes)
 	@$(BIN)/vitest run --project integration
 
+.PHONY: security
+security: deps broker ## Run the security tests (generated broker users, attacks, signatures)
+	@$(BIN)/vitest run --project security
+
 .PHONY: bench
 bench: deps broker ## Measure, beside the broker's raw limit
 	@$(NODE) test/bench/main.ts

@@ -15,7 +15,7 @@ export interface DirectMessage {
 }
 
 /** The broker refused, or fell silent in the middle. */
-export class DirectGetFailed extends Error {}
+class DirectGetFailed extends Error {}
 
 const PAGE = 1_000;
 const SILENCE_MS = 5_000;

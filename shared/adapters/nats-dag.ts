@@ -240,7 +240,7 @@ async function getMessage(nc: NatsConnection, stream: string, which: object): Pr
 }
 
 /** The last message of a subject. */
-export async function lastOfSubject(nc: NatsConnection, stream: string, subject: string): Promise<Stored | undefined> {
+async function lastOfSubject(nc: NatsConnection, stream: string, subject: string): Promise<Stored | undefined> {
   const found = await getMessage(nc, stream, { last_by_subj: subject });
   // A deleted key is an empty message with this header.
   if (found === undefined || (found.hdrs !== undefined && Buffer.from(found.hdrs, 'base64').includes('KV-Operation')))

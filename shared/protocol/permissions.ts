@@ -20,6 +20,8 @@ export interface AgentBoundary {
   readonly receivers: readonly string[];
 }
 
+/** The account's limits, which the object store's client asks for. */
+const ACCOUNT_INFO = '$JS.API.INFO';
 /** Where clients of the services protocol (ADR-32), and the nats command line, wait for answers. */
 export const CLIENT_INBOX = '_INBOX';
 const API = '$JS.API';
@@ -59,8 +61,10 @@ export function agentPermissions(subjects: Subjects, boundary: AgentBoundary): P
       subjects.votesWildcard,
       subjects.ballotsOfVoter(agentId),
       subjects.deadWildcard,
+      subjects.monitor(agentId),
       ...subjects.blobWildcards,
       `${CLIENT_INBOX}.>`,
+      ACCOUNT_INFO,
       ...streamsOf(subjects).map((stream) => `${API}.STREAM.INFO.${stream}`),
       `${API}.STREAM.MSG.GET.${dagStream}`,
       `${API}.STREAM.MSG.GET.${agentsStream}`,
@@ -69,6 +73,8 @@ export function agentPermissions(subjects: Subjects, boundary: AgentBoundary): P
       ...readBlobs(subjects),
       // Of the log an agent reads its own ballots, which it must repeat after a restart.
       `${API}.DIRECT.GET.${logStream}.${subjects.ballotsOfVoter(agentId)}`,
+      // Queues are looked at by the sweep, and by whoever measures them for the others.
+      `${API}.CONSUMER.LIST.${dagStream}`,
       `${API}.CONSUMER.INFO.${goalsStream}.*`,
       `${API}.CONSUMER.INFO.${dagStream}.*`,
       ...consume(goalsStream, subjects.intakeConsumer),
@@ -83,6 +89,7 @@ export function agentPermissions(subjects: Subjects, boundary: AgentBoundary): P
       // Ballots of the rounds that it holds. Which those are is not known before.
       subjects.ballotsWildcard,
       subjects.goalsCancel,
+      subjects.monitorWildcard,
       ...['PING', 'INFO', 'STATS'].flatMap((verb) => [
         `$SRV.${verb}`,
         `$SRV.${verb}.${service}`,
@@ -101,6 +108,7 @@ export function submitterPermissions(subjects: Subjects, name: string): Permissi
       subjects.goalsCancel,
       subjects.tasksWildcard,
       ...subjects.blobWildcards,
+      ACCOUNT_INFO,
       `${API}.STREAM.INFO.${goalsStream}`,
       `${API}.STREAM.INFO.${dagStream}`,
       `${API}.STREAM.INFO.${subjects.blobsStream}`,
@@ -129,7 +137,6 @@ export function operatorPermissions(subjects: Subjects, name: string): Permissio
         `${API}.CONSUMER.MSG.NEXT.${stream}.>`,
         `$JS.ACK.${stream}.>`,
       ]),
-      `${API}.INFO`,
       `${API}.STREAM.NAMES`,
       `${API}.STREAM.LIST`,
       // Dead letters that were put back are taken from the list; work items among them go to their queue again.

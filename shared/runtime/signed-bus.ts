@@ -26,7 +26,7 @@ const SEEN_MAX = 20_000;
 const LOOKUP_MS = 500;
 
 export function signedBus({ bus, registry, clock, subjects, key, refused }: SignedBusParts): Bus {
-  const keys = new Map<string, { readonly text: string; readonly key: KeyObject | undefined }>();
+  const keys = new Map<string, KeyObject | undefined>();
   const seen = new Set<string>();
   let learning: Promise<void> | undefined;
   let learnedAt = Number.NEGATIVE_INFINITY;
@@ -40,25 +40,25 @@ export function signedBus({ bus, registry, clock, subjects, key, refused }: Sign
     return undefined;
   }
 
+  async function readKeys(): Promise<void> {
+    const agents = await registry.list();
+    learnedAt = clock.now();
+    keys.clear();
+    for (const { agentId, publicKey = '' } of agents) keys.set(agentId, verifyingKey(publicKey));
+  }
+
   function learn(): Promise<void> {
     if (clock.now() - learnedAt < LOOKUP_MS) return Promise.resolve();
-    learning ??= registry
-      .list()
-      .then((agents) => {
-        learnedAt = clock.now();
-        keys.clear();
-        for (const { agentId, publicKey: text = '' } of agents) keys.set(agentId, { text, key: verifyingKey(text) });
-      })
-      .finally(() => {
-        learning = undefined;
-      });
+    learning ??= readKeys().finally(() => {
+      learning = undefined;
+    });
     return learning;
   }
 
   function faultOf(message: Incoming, signer: string): SignatureFault | undefined {
     const value = message.header(SIGNATURE_HEADER);
     if (value === undefined) return 'unsigned';
-    const known = keys.get(signer)?.key;
+    const known = keys.get(signer);
     if (known === undefined) return 'unknown_signer';
     const at = signedAt(known, value, message.subject, message.data);
     if (at === undefined) return 'bad_signature';

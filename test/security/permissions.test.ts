@@ -51,7 +51,7 @@ async function attempt({ nc, denied }: Watched, { operation, subject }: Attempt)
   const before = denied.length;
   let unheard = false;
   if (operation === 'publish') nc.publish(subject, '{}');
-  else nc.subscribe(subject, { callback: (error) => (unheard ||= error instanceof PermissionViolationError) });
+  else nc.subscribe(subject, { callback: (error) => void (unheard ||= error instanceof PermissionViolationError) });
   await nc.flush();
   await nc.flush();
   if (unheard) return true;

@@ -1,0 +1,197 @@
+/** A whole mesh under the generated users, with signatures: it works, the broker denies it nothing, and its secrets stay where they are. */
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { holdRound } from '../../shared/runtime/vote/proposer.ts';
+import { signedBus, type SignatureFault } from '../../shared/runtime/signed-bus.ts';
+import { SIGNATURE_HEADER, signatureOf, signingKey } from '../../shared/runtime/signatures.ts';
+import { natsBus } from '../../shared/adapters/nats-bus.ts';
+import { natsDagStore } from '../../shared/adapters/nats-dag.ts';
+import { newUserKey } from '../../shared/adapters/nats-keys.ts';
+import { natsRegistry } from '../../shared/adapters/nats-registry.ts';
+import { systemClock } from '../../shared/runtime/broker.ts';
+import { subjectsOf } from '../../shared/protocol/subjects.ts';
+import { headers, type NatsConnection } from '@nats-io/transport-node';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { type AgentProcess, startProcess } from '../support/processes.ts';
+import { waitUntil } from '../support/wait.ts';
+import { MESH, type Secured, startSecured } from './secured.ts';
+
+const API_KEY = `key-${randomUUID()}`;
+const subjects = subjectsOf(MESH);
+
+describe('a mesh under least privilege', () => {
+  let secured: Secured;
+  let agents: AgentProcess[] = [];
+
+  function start(role: string, env: Readonly<Record<string, string>> = {}): AgentProcess {
+    const started = startProcess({
+      folder: `services/${role}`,
+      env: {
+        NATS_URL: secured.broker.url,
+        MESH,
+        STREAMS: 'bind',
+        SIGNING: 'required',
+        NATS_IDENTITIES_FILE: `${secured.folder}/identities/${role}`,
+        OPENAI_BASE_URL: 'http://127.0.0.1:9/v1',
+        OPENAI_API_KEY: API_KEY,
+        LOG_LEVEL: 'debug',
+        ...env,
+      },
+    });
+    agents.push(started);
+    return started;
+  }
+
+  beforeAll(async () => {
+    // Two reviewers run; the third identity is left to whoever attacks.
+    secured = await startSecured({
+      user: 'echo-1',
+      publish: [`${MESH}.ballot.*.*`, `${MESH}.msg.>`],
+    });
+    for (const role of ['echo', 'coder', 'reviewer', 'reviewer']) start(role);
+    await Promise.all(agents.map((agent) => agent.logged('agent.ready')));
+  });
+  afterAll(async () => {
+    await Promise.all(agents.map((agent) => agent.signal('SIGTERM')));
+    agents = [];
+    await secured.stop();
+  });
+
+  it('runs a goal that a submitter hands in, with a value that is too large for a message', async () => {
+    const submitter = await secured.connectAs('submitter');
+    const tasks = [
+      { taskId: 'big', capability: 'echo', description: '', dependencies: [], input: { bytes: 700_000 } },
+      { taskId: 'digest', capability: 'echo', description: '', dependencies: ['big'], input: { digest: true } },
+      ...['a', 'b'].map((taskId) => ({ taskId, capability: 'echo', description: '', dependencies: [], input: {} })),
+    ];
+    await jetstream(submitter.nc, { timeout: 5_000 }).publish(
+      subjects.goalsSubmit,
+      JSON.stringify({ goalId: 'g', description: 'least privilege', tasks }),
+    );
+    const goal = await waitUntil('the goal has ended', async () => {
+      const query = JSON.stringify({ last_by_subj: subjects.dagSubject('goal.g') });
+      const answer = await submitter.nc.request(`$JS.API.STREAM.MSG.GET.${subjects.dagStream}`, query);
+      const { message } = answer.json<{ message?: { data: string } }>();
+      const record: unknown = message === undefined ? {} : JSON.parse(Buffer.from(message.data, 'base64').toString());
+      return JSON.stringify(record).includes('"status":"completed"') ? record : undefined;
+    });
+    expect(goal).toMatchObject({ tasks: { total: 4, completed: 4 }, result: { digest: { count: 1 } } });
+    expect(submitter.denied).toEqual([]);
+    await submitter.nc.close();
+  });
+
+  it('shows every agent to the operator, each under an identity of its own', async () => {
+    const { code, stdout, stderr } = await secured.cli('operator', 'agents', '--json');
+    expect([code, stderr]).toEqual([0, '']);
+    for (const id of ['coder-1', 'reviewer-']) expect(stdout).toContain(id);
+    expect(new Set(stdout.match(/reviewer-[123]/g)).size).toBe(2);
+  });
+
+  it('counts only ballots that their voter signed, for this round', async () => {
+    const registry = natsRegistry((await secured.connectAs('coder-1')).nc, subjects);
+    const voters = (await registry.list()).filter(({ role }) => role === 'reviewer').map(({ agentId }) => agentId);
+    const proposer = await secured.connectAs('coder-1');
+    const attacker = await secured.connectAs('echo-1');
+    const faults: SignatureFault[] = [];
+    const key = signingKey(secured.seed('coder-1'));
+    const bus = signedBus({
+      bus: natsBus(proposer.nc),
+      registry,
+      clock: systemClock,
+      subjects,
+      key,
+      refused: (fault) => faults.push(fault),
+    });
+    const [victim = '', other = ''] = voters;
+    const roundId = 'round-signed';
+    // Heard before the voters' own: an unsigned one, one by a stranger's key, one signed for another round, one altered after it was signed.
+    const forge = (position: string, sign: (subject: string, data: Uint8Array) => string | undefined): void => {
+      const data = Buffer.from(
+        JSON.stringify({ roundId, agent: victim, position, timestamp: new Date().toISOString() }),
+      );
+      const subject = subjects.ballot(roundId, victim);
+      publishSigned(attacker.nc, subject, data, sign(subject, data));
+    };
+    const victimKey = signingKey(secured.seed(victim));
+    const attack = (): void => {
+      forge('a', () => undefined);
+      forge('a', (subject, data) => signatureOf(signingKey(newUserKey().seed), subject, Date.now(), data));
+      forge('a', (_, data) => signatureOf(victimKey, subjects.ballot('round-before', victim), Date.now(), data));
+      forge('a', (subject) => signatureOf(victimKey, subject, Date.now(), Buffer.from('{}')));
+    };
+    const decided = await holdRound(
+      {
+        bus,
+        store: natsDagStore(proposer.nc, subjects),
+        clock: systemClock,
+        subjects,
+        agentId: 'coder-1',
+        observer: {
+          // The proposer listens from here on, and no voter can have answered yet.
+          asked: () => void proposer.nc.flush().then(attack),
+          counted: () => undefined,
+          rejected: () => undefined,
+          decided: () => undefined,
+        },
+      },
+      {
+        roundId,
+        capability: 'review',
+        proposal: 'which?',
+        options: ['a', 'b'],
+        rule: { method: 'majority', quorum: 2 },
+        roster: [victim, other],
+        deadlineMs: 15_000,
+        correlationId: 'c',
+        signal: new AbortController().signal,
+      },
+    );
+    expect(decided.ballots.map(({ agent }) => agent).toSorted()).toEqual([victim, other].toSorted());
+    // What the voters themselves say, without a text to check against, is never the first option.
+    for (const ballot of decided.ballots) expect(ballot.position).not.toBe('a');
+    expect(faults.toSorted()).toEqual(['bad_signature', 'bad_signature', 'bad_signature', 'unsigned']);
+    await Promise.all([proposer.nc.close(), attacker.nc.close()]);
+  });
+
+  it('is denied nothing by its broker', () => {
+    for (const agent of agents) expect(agent.records().filter(({ event }) => event === 'broker.error')).toEqual([]);
+  });
+
+  it('shows its secrets nowhere: not in logs, metrics or streams', async () => {
+    const secrets = [API_KEY, ...['echo-1', 'echo-2', 'coder-1', 'reviewer-1'].map((user) => secured.seed(user))];
+    const admin = await secured.connectAs('admin');
+    const said = [
+      ...agents.map((agent) =>
+        agent
+          .records()
+          .map((record) => JSON.stringify(record))
+          .join('\n'),
+      ),
+      ...(await Promise.all(agents.map((agent) => agent.metrics()))),
+      await everythingStored(admin.nc),
+    ];
+    expect(said.every((text) => text.length > 100)).toBe(true);
+    for (const secret of secrets) for (const text of said) expect(text.includes(secret)).toBe(false);
+    // The control: what is there is found.
+    expect(said.some((text) => text.includes('least privilege'))).toBe(true);
+    await admin.nc.close();
+  });
+});
+
+function publishSigned(nc: NatsConnection, subject: string, data: Uint8Array, signature: string | undefined): void {
+  const h = headers();
+  if (signature !== undefined) h.set(SIGNATURE_HEADER, signature);
+  nc.publish(subject, data, { headers: h });
+}
+
+async function everythingStored(nc: NatsConnection): Promise<string> {
+  const manager = await jetstreamManager(nc);
+  const texts: string[] = [];
+  for await (const { config, state } of manager.streams.list()) {
+    for (let seq = state.first_seq; seq <= state.last_seq; seq += 1) {
+      const message = await manager.streams.getMessage(config.name, { seq }).catch(() => null);
+      if (message !== null) texts.push(message.string());
+    }
+  }
+  return texts.join('\n');
+}
