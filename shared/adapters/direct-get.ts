@@ -3,7 +3,14 @@
  * create consumers may publish anything it can store anywhere in its account, because the broker delivers to whatever subject the consumer names
  * (tried on nats-server 2.15.1). So agents have no right to create any, and lists are read like this.
  */
-import { createInbox, type Msg, type NatsConnection } from '@nats-io/transport-node';
+import {
+  createInbox,
+  type Msg,
+  type NatsConnection,
+  NoRespondersError,
+  PermissionViolationError,
+  TimeoutError,
+} from '@nats-io/transport-node';
 import { inboxPrefixOf } from './requests.ts';
 
 export interface DirectMessage {
@@ -14,7 +21,7 @@ export interface DirectMessage {
   readonly marker: boolean;
 }
 
-/** The broker refused, or fell silent in the middle. */
+/** The broker refused. Silence is the client's TimeoutError, a missing right its PermissionViolationError, as with any request. */
 class DirectGetFailed extends Error {}
 
 const PAGE = 1_000;
@@ -22,6 +29,7 @@ const SILENCE_MS = 5_000;
 const END_OF_BATCH = 204;
 const NOT_FOUND = 404;
 const TOO_MANY_SUBJECTS = 413;
+const NO_RESPONDERS = 503;
 const MARKERS = ['KV-Operation', 'Nats-Marker-Reason'];
 
 interface Page {
@@ -31,7 +39,7 @@ interface Page {
   readonly code: number;
 }
 
-/** The last message of every subject that matches `pattern`, by subject; markers left out. Throws DirectGetFailed. */
+/** The last message of every subject that matches `pattern`, by subject; markers left out. Throws DirectGetFailed and the client's errors. */
 export async function lastOfEach(
   nc: NatsConnection,
   stream: string,
@@ -59,7 +67,7 @@ export async function lastOfEach(
   }
 }
 
-/** All messages of one subject, oldest first. Throws DirectGetFailed. */
+/** All messages of one subject, oldest first. Throws DirectGetFailed and the client's errors. */
 export async function allOf(nc: NatsConnection, stream: string, subject: string): Promise<readonly DirectMessage[]> {
   const found: DirectMessage[] = [];
   for (let from = 1; ; ) {
@@ -76,39 +84,35 @@ export async function allOf(nc: NatsConnection, stream: string, subject: string)
  * bind a reader to it. Throws DirectGetFailed.
  */
 export async function lastOf(nc: NatsConnection, stream: string, subject: string): Promise<DirectMessage | undefined> {
-  const answer = await nc.request(`$JS.API.DIRECT.GET.${stream}.${subject}`, '', { timeout: SILENCE_MS });
+  const asked = `$JS.API.DIRECT.GET.${stream}.${subject}`;
+  const answer = await nc.request(asked, '', { timeout: SILENCE_MS });
   const code = answer.headers?.code ?? 0;
   if (code === NOT_FOUND) return undefined;
-  if (code !== 0) throw failed(stream, answer);
+  if (code !== 0) throw failed(stream, asked, answer);
   const message = read(answer);
   return message.marker ? undefined : message;
 }
 
 function page(nc: NatsConnection, stream: string, query: object): Promise<Page> {
   return new Promise((resolve, reject) => {
+    const subject = `$JS.API.DIRECT.GET.${stream}`;
     const inbox = createInbox(inboxPrefixOf(nc));
     const messages: DirectMessage[] = [];
     let timer: NodeJS.Timeout | undefined;
     const end = (finish: () => void): void => {
       clearTimeout(timer);
+      forget();
       subscription.unsubscribe();
       finish();
     };
+    const fail = (error: Error): void => end(() => reject(error));
     const wait = (): void => {
       clearTimeout(timer);
-      timer = setTimeout(
-        () =>
-          end(() =>
-            reject(
-              new DirectGetFailed(`stream ${stream}: no answer for ${SILENCE_MS} ms after ${messages.length} messages`),
-            ),
-          ),
-        SILENCE_MS,
-      );
+      timer = setTimeout(() => fail(new TimeoutError()), SILENCE_MS);
     };
     const subscription = nc.subscribe(inbox, {
       callback: (error, message) => {
-        if (error !== null) return end(() => reject(error));
+        if (error !== null) return fail(error);
         const code = message.headers?.code ?? 0;
         if (code === 0) {
           messages.push(read(message));
@@ -117,12 +121,33 @@ function page(nc: NatsConnection, stream: string, query: object): Promise<Page> 
         const pending = Number(message.headers?.get('Nats-Num-Pending') ?? 0);
         if (code === END_OF_BATCH || code === NOT_FOUND || code === TOO_MANY_SUBJECTS)
           return end(() => resolve({ messages, pending, code }));
-        return end(() => reject(failed(stream, message)));
+        return fail(failed(stream, subject, message));
       },
     });
+    const forget = onDenied(nc, subject, fail);
     wait();
-    nc.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(query), { reply: inbox });
+    nc.publish(subject, JSON.stringify(query), { reply: inbox });
   });
+}
+
+type Denied = (error: PermissionViolationError) => void;
+
+const perConnection = new WeakMap<NatsConnection, Map<string, Set<Denied>>>();
+
+/** Hears of it when the broker denies a publish on this subject. Returns how to stop. */
+function onDenied(nc: NatsConnection, subject: string, hear: Denied): () => void {
+  const known = perConnection.get(nc) ?? new Map<string, Set<Denied>>();
+  if (!perConnection.has(nc)) {
+    perConnection.set(nc, known);
+    void (async () => {
+      for await (const status of nc.status())
+        if (status.type === 'error' && status.error instanceof PermissionViolationError)
+          for (const each of known.get(status.error.subject) ?? []) each(status.error);
+    })();
+  }
+  const hearers = known.get(subject) ?? new Set<Denied>();
+  known.set(subject, hearers.add(hear));
+  return () => void hearers.delete(hear);
 }
 
 function read(message: Msg): DirectMessage {
@@ -135,8 +160,8 @@ function read(message: Msg): DirectMessage {
   };
 }
 
-function failed(stream: string, answer: Msg): DirectGetFailed {
-  const { headers: found } = answer;
-  const why = found?.code === 503 ? 'nobody serves direct reads of it' : (found?.description ?? 'no reason given');
-  return new DirectGetFailed(`stream ${stream}: ${why} (${found?.code ?? 0})`);
+function failed(stream: string, subject: string, { headers: found }: Msg): Error {
+  return found?.code === NO_RESPONDERS
+    ? new NoRespondersError(subject)
+    : new DirectGetFailed(`stream ${stream}: ${found?.description ?? 'no reason given'} (${found?.code ?? 0})`);
 }

@@ -151,9 +151,14 @@ async function ensureStream(jsm: JetStreamManager, wanted: Wanted, create: boole
     }
     return;
   }
+  // Of an earlier version, which read lists through consumers.
+  if (create && wanted.allow_direct === true && !existing.config.allow_direct) {
+    existing.config.allow_direct = true;
+    await jsm.streams.update(wanted.name, existing.config);
+  }
   const captured = new Set(existing.config.subjects);
   // A stream of an earlier version that captured less: from now on it has the rest as well.
-  if (wanted.subjects?.some((subject) => !captured.has(subject)) === true)
+  if (create && wanted.subjects?.some((subject) => !captured.has(subject)) === true)
     await jsm.streams.update(wanted.name, { subjects: [...new Set([...captured, ...wanted.subjects])] });
   for (const setting of ['allow_atomic', 'allow_direct', 'no_ack'] as const) {
     const want = wanted[setting];

@@ -149,7 +149,7 @@ describe('what is stored', () => {
     expect(streams.get('KV_mesh_dag')?.config).toMatchObject({
       storage: 'file',
       deny_delete: true,
-      allow_direct: false,
+      allow_direct: true,
       allow_atomic: true,
       allow_msg_ttl: true,
       allow_msg_schedules: true,

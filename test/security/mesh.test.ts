@@ -128,7 +128,7 @@ describe('a mesh under least privilege', () => {
         agentId: 'coder-1',
         observer: {
           // The proposer listens from here on, and no voter can have answered yet.
-          asked: () => void proposer.nc.flush().then(attack),
+          asked: ({ again }) => void (again || proposer.nc.flush().then(attack)),
           counted: () => undefined,
           rejected: () => undefined,
           decided: () => undefined,

@@ -163,7 +163,10 @@ describe('log', () => {
 
   it('says what was expected of its options', async () => {
     const wrong = await mesh.run(['log', goal.goalId, '--type', 'votes']);
-    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('Expected some of goal, task, cost') });
+    expect(wrong).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('Expected some of goal, task, plan, cost'),
+    });
     const both = await mesh.run(['log', goal.goalId, '--verify', '--mermaid']);
     expect(both).toMatchObject({ code: 2, stderr: expect.stringContaining('cannot be used with') });
     expect(await mesh.run(['log'])).toMatchObject({ code: 2, stderr: expect.stringContaining('goalId: expected') });
