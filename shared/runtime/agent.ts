@@ -289,7 +289,11 @@ async function live(
 }
 
 /** Where nothing is signed, the bus as it is. */
-function saidBus({ bus, registry, clock, subjects }: Deps, config: Environment, log: Logger): Bus {
+function saidBus(
+  { bus, registry, clock, subjects }: Pick<Deps, 'bus' | 'registry' | 'clock' | 'subjects'>,
+  config: Environment,
+  log: Logger,
+): Bus {
   const { SIGNING, NATS_NKEY_SEED: seed } = config;
   if (SIGNING === 'off') return bus;
   if (seed === undefined)

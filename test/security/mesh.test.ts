@@ -114,10 +114,10 @@ describe('a mesh under least privilege', () => {
     };
     const victimKey = signingKey(secured.seed(victim));
     const attack = (): void => {
-      forge('a', () => undefined);
-      forge('a', (subject, data) => signatureOf(signingKey(newUserKey().seed), subject, Date.now(), data));
-      forge('a', (_, data) => signatureOf(victimKey, subjects.ballot('round-before', victim), Date.now(), data));
-      forge('a', (subject) => signatureOf(victimKey, subject, Date.now(), Buffer.from('{}')));
+      forge('forged', () => undefined);
+      forge('forged', (subject, data) => signatureOf(signingKey(newUserKey().seed), subject, Date.now(), data));
+      forge('forged', (_, data) => signatureOf(victimKey, subjects.ballot('round-before', victim), Date.now(), data));
+      forge('forged', (subject) => signatureOf(victimKey, subject, Date.now(), Buffer.from('{}')));
     };
     const decided = await holdRound(
       {
@@ -138,7 +138,7 @@ describe('a mesh under least privilege', () => {
         roundId,
         capability: 'review',
         proposal: 'which?',
-        options: ['a', 'b'],
+        options: ['approve', 'reject', 'forged'],
         rule: { method: 'majority', quorum: 2 },
         roster: [victim, other],
         deadlineMs: 15_000,
@@ -147,8 +147,8 @@ describe('a mesh under least privilege', () => {
       },
     );
     expect(decided.ballots.map(({ agent }) => agent).toSorted()).toEqual([victim, other].toSorted());
-    // What the voters themselves say, without a text to check against, is never the first option.
-    for (const ballot of decided.ballots) expect(ballot.position).not.toBe('a');
+    // What the voters themselves say, without a text to check against, is never what was forged.
+    for (const ballot of decided.ballots) expect(ballot.position).not.toBe('forged');
     expect(faults.toSorted()).toEqual(['bad_signature', 'bad_signature', 'bad_signature', 'unsigned']);
     await Promise.all([proposer.nc.close(), attacker.nc.close()]);
   });
