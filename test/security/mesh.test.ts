@@ -132,6 +132,7 @@ describe('a mesh under least privilege', () => {
           counted: () => undefined,
           rejected: () => undefined,
           decided: () => undefined,
+          ended: () => undefined,
         },
       },
       {
