@@ -19,6 +19,7 @@ export interface DirectMessage {
   readonly data: Uint8Array;
   /** A deleted or expired key. */
   readonly marker: boolean;
+  header(name: string): string | undefined;
 }
 
 /** The broker refused. Silence is the client's TimeoutError, a missing right its PermissionViolationError, as with any request. */
@@ -157,6 +158,7 @@ function read(message: Msg): DirectMessage {
     sequence: Number(found?.get('Nats-Sequence') ?? 0),
     data: message.data,
     marker: MARKERS.some((name) => found?.has(name) === true),
+    header: (name) => found?.get(name) || undefined,
   };
 }
 

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import { natsAdopt } from '../adapters/nats-adopt.ts';
-import { ballotRecall } from '../adapters/nats-log.ts';
+import { ballotRecall, type IsOwn } from '../adapters/nats-log.ts';
 import { publicKeyOf } from '../adapters/nats-keys.ts';
 import { AgentIdTaken, takeSeat } from '../adapters/nats-registry.ts';
 import { natsSurveyor } from '../adapters/nats-survey.ts';
@@ -40,7 +40,7 @@ import { type ModelWatch, probeBroker, probeConsumers, watchModel } from './prob
 import { startPulling } from './pulling.ts';
 import { endpointCounts, serveInfo } from './service-info.ts';
 import { signedBus } from './signed-bus.ts';
-import { signingKey } from './signatures.ts';
+import { SIGNATURE_HEADER, signedAt, signingKey, verifyingKey } from './signatures.ts';
 import { collectAfterStart } from './start-up-memory.ts';
 import {
   engineEvents,
@@ -218,7 +218,7 @@ async function live(
       subjects,
       observer: voterObserver(log, metrics),
       isOver: roundIsOver(deps),
-      ...(isNew ? {} : { recall: ballotRecall(nc, subjects, agentId) }),
+      ...(isNew ? {} : { recall: ballotRecall(nc, subjects, agentId, ownSignature(config)) }),
     },
     {
       agentId,
@@ -286,6 +286,13 @@ async function live(
   await http.close();
   log.info({ event: 'agent.stopped' }, 'stopped');
   if (taken !== undefined) throw taken;
+}
+
+/** Where nothing is signed, whatever stands under this agent's token counts as its own. */
+function ownSignature({ SIGNING, NATS_NKEY_SEED: seed }: Environment): IsOwn {
+  const key = SIGNING === 'off' || seed === undefined ? undefined : verifyingKey(publicKeyOf(seed));
+  if (key === undefined) return () => true;
+  return ({ subject, data, header }) => signedAt(key, header(SIGNATURE_HEADER) ?? '', subject, data) !== undefined;
 }
 
 /** Where nothing is signed, the bus as it is. */

@@ -87,7 +87,7 @@ async function natsMesh(): Promise<Mesh> {
     clock: systemClock,
     peer: async (name) => {
       const nc = await connection(name);
-      const recall = (agentId: string) => ballotRecall(nc, subjects, agentId);
+      const recall = (agentId: string) => ballotRecall(nc, subjects, agentId, () => true);
       return { bus: natsBus(nc), store: natsDagStore(nc, subjects), recall, kill: () => nc.close() };
     },
     during: (work) => work,
