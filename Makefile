@@ -20,14 +20,14 @@ export INPUT
 endif
 
 # Suites that take minutes, run by ci-long in this order.
-LONG_SUITES := demo sim-long model-faults containers
+LONG_SUITES := demo sim-long model-faults containers bench-consensus
 
 # What a production package may be licensed under: nothing that asks more of a user than to keep a notice.
 LICENCES := MIT;MIT-0;ISC;Apache-2.0;BSD-2-Clause;BSD-3-Clause;0BSD;Unlicense;CC0-1.0;BlueOak-1.0.0;Python-2.0
 
 .PHONY: help
 help: ## List the targets
-	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)$$/\1|\2/p' Makefile | awk -F '|' '{ printf "  %-13s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)$$/\1|\2/p' Makefile | awk -F '|' '{ printf "  %-16s %s\n", $$1, $$2 }'
 
 .PHONY: demo
 demo: deps ## Run one goal through a mesh on this machine (INPUT=file, GOAL="what to do")
@@ -101,6 +101,10 @@ security: deps broker ## Run the security tests (generated broker users, attacks
 .PHONY: bench
 bench: deps broker ## Measure, beside the broker's raw limit
 	@$(NODE) test/bench/main.ts
+
+.PHONY: bench-consensus
+bench-consensus: deps broker ## Does voting help, and what does it cost? (DISCS=n, SEED=n; writes docs/consensus unless CI is set)
+	@[ -n "$$CI" ] || docs=--docs; $(NODE) test/bench/consensus/main.ts $${DISCS:+--discs "$$DISCS"} $${SEED:+--seed "$$SEED"} $$docs
 
 .PHONY: model-faults
 model-faults: deps broker ## Run 100 goals on a model that fails in 30 % of its answers (GOALS=n, SEED=n)

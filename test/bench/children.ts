@@ -70,10 +70,19 @@ export async function startChild(
 }
 
 /** Asks the process to end, and resolves when it has. */
-export async function endChild({ process: child }: Pick<Child, 'process'>): Promise<void> {
+export function endChild(child: Pick<Child, 'process'>): Promise<void> {
+  return end(child, 'SIGTERM');
+}
+
+/** Ends the process without a warning, in the middle of whatever it does; resolves when it is gone. */
+export function killChild(child: Pick<Child, 'process'>): Promise<void> {
+  return end(child, 'SIGKILL');
+}
+
+async function end({ process: child }: Pick<Child, 'process'>, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = once(child, 'exit');
   ending.add(child);
-  child.kill('SIGTERM');
+  child.kill(signal);
   await ended;
 }
