@@ -176,6 +176,8 @@ function seriesOptions(chart: Chart, series: Series, colour: string): (LineSerie
             // Seen in the legend only.
             showSymbol: false,
             symbol: 'circle',
+            // Nothing hides a line that stands for itself.
+            ...(points.length === 0 ? { z: 3 } : {}),
             lineStyle,
             ...(shape === 'steps' ? { step: 'end' as const } : {}),
           },

@@ -16,7 +16,7 @@ export interface Options {
 
 export const DISCS_DEFAULT = 14;
 const DISCS_MAX = 24;
-const ROUNDS_DEFAULT = 1_500;
+const ROUNDS_DEFAULT = 1_200;
 const ROUNDS_MAX = 1_000_000;
 
 export const USAGE = `usage: node test/bench/consensus/main.ts [--discs 3..${DISCS_MAX}] [--seed TEXT] [--rounds N] [--only ${PARTS.join()}] [--docs]`;

@@ -57,7 +57,7 @@ export function costChart(rows: readonly Row[]): Chart {
   });
   return {
     title: 'What a decision costs: wrong decisions by voters asked, each right 80 %',
-    subtitle: `Majority of 1 to 11; ahead by 1 to 5. ${BARS} A triangle: none was wrong, at most so many.`,
+    subtitle: `Majority of 1 to 11, ahead by 1 to 5. ${BARS}`,
     x: { label: 'voters asked for one decision, on average', scale: 'linear', min: 0, max: 12 },
     y: { label: 'wrong decisions, share', scale: 'log', min: 1e-4, max: 1 },
     series: [
@@ -75,7 +75,7 @@ export function hanoiChart(plan: Plan, independent: HanoiRun, shared: HanoiRun):
   return {
     title: `Towers of Hanoi, ${discs} discs: wrong moves so far`,
     subtitle: `Every move decided by vote; voters right ${100 * ACCURACY} % of the time; their processes are killed and restarted meanwhile.`,
-    x: { label: 'move', scale: 'linear', min: 0, max: Math.ceil(moves / 1_000) * 1_000 },
+    x: { label: 'move', scale: 'linear', min: 0 },
     y: { label: 'wrong moves so far', scale: 'linear', min: 0 },
     series: [
       {
