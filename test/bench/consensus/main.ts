@@ -14,7 +14,7 @@ import { ACCURACY, failuresOf, misfitsOf, planOf, SHARED, VOTERS } from './setti
 
 const PROCESSES = 4;
 /** Bytes that the streams take for one move, roughly, with some to spare. */
-const STORE_BYTES_PER_MOVE = 16_384;
+const STORE_BYTES_PER_MOVE = 4_096;
 
 let passed = 0;
 let failed = 0;
