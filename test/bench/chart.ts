@@ -74,7 +74,7 @@ const LEGEND_SIDE = 12;
 const LEGEND_ICON = 26;
 const SMALL = 12;
 /** Average width of a letter for each unit of the size of its font. */
-const WIDTH_PER_SIZE = 0.6;
+const WIDTH_PER_SIZE = 0.56;
 /** A line without points; the moves give it the height of the other icons. */
 const LINE_ICON = 'path://M0 0M26 8M0 3H26V5H0Z';
 
@@ -177,7 +177,7 @@ function seriesOptions(chart: Chart, series: Series, colour: string): (LineSerie
             showSymbol: false,
             symbol: 'circle',
             // Nothing hides a line that stands for itself.
-            ...(points.length === 0 ? { z: 3 } : {}),
+            ...(points.length === 0 ? { z: 4 } : {}),
             lineStyle,
             ...(shape === 'steps' ? { step: 'end' as const } : {}),
           },
