@@ -99,8 +99,10 @@ test('every part of the cost adds up, and is what the streams and the price tabl
     messages: requests.length,
     bytes: sum(requests.map(({ data }) => data.length)),
   });
-  expect(ballot?.messages).toBe(REVIEWERS.length * requests.length);
-  expect(spent.messages).toBe((REVIEWERS.length + 1) * requests.length);
+  // Whoever is asked again, because its answer takes long, still answers once.
+  const rounds = new Set(requests.map(({ data }) => (jsonOf(data) as { roundId?: string }).roundId)).size;
+  expect(ballot?.messages).toBe(REVIEWERS.length * rounds);
+  expect(spent.messages).toBe(requests.length + REVIEWERS.length * rounds);
   for (const { messages, bytes, usd } of Object.values(cost.byMessageType)) {
     const exact = messages * usdPerMessage + (bytes / 1024) * usdPerKiB;
     expect(Math.abs(nano(usd) - exact * 1e9)).toBeLessThanOrEqual(requests.length);

@@ -116,7 +116,7 @@ test('a reply aimed anywhere but into the inbox of the sender is refused', async
     `${m}.goals.submit`,
     `${m}.inbox.echo2.x`,
     `${m}.inbox.strangers.x`,
-    `$JS.API.STREAM.NAMES`,
+    '$JS.API.STREAM.NAMES',
     `${m}.msg.echo1.echo2.question`,
   ];
   const before = await foreign().unsettled();

@@ -55,6 +55,7 @@ export async function startAsker(url: string, mesh: string): Promise<Asker> {
         counted: ({ ballot }) => watch.counted(ballot.agent),
         rejected: () => undefined,
         decided: () => undefined,
+        ended: () => undefined,
       };
       const record = await holdRound({ ...deps, observer }, { ...spec, correlationId: spec.roundId, signal });
       return { record, asked, again };
