@@ -201,12 +201,6 @@ const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    guard: 'I5: whoever gets the item of a dead agent looks how far it went along the chain',
-    name: 'going-on',
-    finds: /I5 .* is running/,
-    edits: [{ file: WORKER, from: 'return takeUp(delivery, next);', to: 'break;' }],
-  },
-  {
     guard: 'I6: a copy of an item is not acknowledged while its holder may still pass the news on',
     name: 'ack-of-a-copy',
     finds: /I6 .* was acknowledged before|I5 /,
