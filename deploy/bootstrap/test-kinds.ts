@@ -8,7 +8,7 @@ export const testKinds = [
   { name: 'sim', timeoutMs: 120_000, broker: false, byNameOnly: false },
   { name: 'contract', timeoutMs: 30_000, broker: true, byNameOnly: false },
   { name: 'integration', timeoutMs: 60_000, broker: true, byNameOnly: false },
-  { name: 'security', timeoutMs: 120_000, broker: true },
+  { name: 'security', timeoutMs: 120_000, broker: true, byNameOnly: false },
   // Needs a container engine, and installs one where it may: only for whoever asks for it.
   { name: 'containers', timeoutMs: 600_000, broker: false, byNameOnly: true },
 ] as const;

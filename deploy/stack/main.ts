@@ -18,7 +18,7 @@ try {
       stackOf(ensureCompose(), options).remove();
       break;
     case 'secrets':
-      ensureSecrets(secretsFolder(options.project), options.secrets);
+      await ensureSecrets(secretsFolder(options.project), options.secrets);
       process.stdout.write(`${secretsFolder(options.project)}\n`);
       break;
     default:

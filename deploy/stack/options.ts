@@ -39,6 +39,10 @@ export function optionsFrom(variables: Readonly<Record<string, string>> = userVa
       ...(isTraced ? { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' } : {}),
     },
     profiles: [...(variables['OPENAI_BASE_URL'] ? [] : ['offline']), ...(isTraced ? ['tracing'] : [])],
-    secrets: key === undefined ? {} : { openAiKey: key },
+    secrets: {
+      ...(key === undefined ? {} : { openAiKey: key }),
+      ...(variables['MESH'] === undefined ? {} : { mesh: variables['MESH'] }),
+      rotate: (variables['ROTATE'] ?? '').split(/[\s,]+/).filter(Boolean),
+    },
   };
 }

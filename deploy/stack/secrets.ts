@@ -5,17 +5,32 @@
  * The folder is for its owner alone; the files in it can be read by all, because containers that run as other users get them mounted one by one.
  */
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
-import { newUserKey } from '../../shared/adapters/nats-keys.ts';
+import { fileURLToPath } from 'node:url';
 import { run } from '../bootstrap/command.ts';
+import { generate } from '../nats/generate.ts';
 
+const root = fileURLToPath(new URL('../../', import.meta.url));
 const VALID_DAYS = 365;
 const OPENSSL_MS_MAX = 30_000;
 const PASSWORD_BYTES = 24;
 
-/** Whoever has credentials of its own. */
-const users = ['admin', 'cli', 'planner', 'researcher', 'coder', 'reviewer', 'echo'] as const;
+/** The services that are agents. */
+const agents = ['planner', 'researcher', 'coder', 'reviewer', 'echo'] as const;
+/** Users that are people or steps, not agents. */
+const people = ['admin', 'operator', 'submitter'] as const;
+/** Of each agent: as many may run at once as overlays/production scales to, and one more while they are replaced. */
+const IDENTITIES = 24;
 
 /** What the brokers are called, under compose and by the chart in Kubernetes. */
 const brokerNames = [
@@ -36,21 +51,46 @@ const brokerNames = [
 export interface SecretOptions {
   /** What a key of the model endpoint is; absent: the offline model, which asks for none. */
   readonly openAiKey?: string;
+  /** Name of the mesh, and of its account. */
+  readonly mesh?: string;
+  /** Users, `coder-1` or `operator`, whose key is replaced. The brokers and whoever held it have to be told: see docs/operating.md. */
+  readonly rotate?: readonly string[];
 }
 
 /** Makes what is not there yet, whole or not at all. @throws Error of one line. */
-export function ensureSecrets(folder: string, options: SecretOptions): void {
+export async function ensureSecrets(folder: string, options: SecretOptions): Promise<void> {
+  const rotate = options.rotate ?? [];
   if (!existsSync(folder)) {
     const fresh = `${folder}.${process.pid}`;
     rmSync(fresh, { recursive: true, force: true });
     mkdirSync(fresh, { recursive: true, mode: 0o700 });
     certificates(fresh);
-    credentials(fresh);
+    await users(fresh, options.mesh ?? 'mesh', []);
     put(fresh, 'grafana.password', randomBytes(PASSWORD_BYTES).toString('base64url'));
     renameSync(fresh, folder);
+  } else if (rotate.length > 0) {
+    await users(folder, options.mesh ?? 'mesh', rotate);
   }
   put(folder, 'openai.key', options.openAiKey ?? 'offline');
   put(folder, 'kubernetes.json', `${JSON.stringify(kubernetesObjects(folder), null, 2)}\n`);
+}
+
+/** The brokers' users, each with the allow-lists that its manifest asks for. Keys that are there already stay. */
+async function users(folder: string, mesh: string, rotate: readonly string[]): Promise<void> {
+  const out = join(folder, 'nats');
+  const accounts = join(out, 'accounts.conf');
+  if (existsSync(accounts)) chmodSync(accounts, 0o644);
+  await generate({
+    mesh,
+    agents: agents.map((service) => ({ folder: join(root, 'services', service), count: IDENTITIES })),
+    submitters: ['submitter'],
+    rotate,
+    out,
+  });
+  // The generator writes for its owner alone; here the folder above is.
+  for (const entry of readdirSync(out, { recursive: true, withFileTypes: true })) {
+    chmodSync(join(entry.parentPath, entry.name), entry.isDirectory() ? 0o755 : 0o444);
+  }
 }
 
 function put(folder: string, name: string, text: string): void {
@@ -110,29 +150,6 @@ function certificates(folder: string): void {
   for (const name of ['ca.crt', 'nats/server.crt', 'nats/server.key']) chmodSync(at(name), 0o444);
 }
 
-function credentials(folder: string): void {
-  const keys = users.map((name) => ({ name, ...newUserKey() }));
-  for (const { name, seed } of keys) put(folder, join('seeds', name), seed);
-  put(folder, join('nats', 'auth.conf'), authConf(keys));
-}
-
-/** The brokers' accounts: one for the mesh, one for the brokers' own events. */
-function authConf(keys: readonly { readonly name: string; readonly publicKey: string }[]): string {
-  return [
-    'accounts {',
-    '  SYS { users: [] }',
-    '  MESH {',
-    '    jetstream: enabled',
-    '    users: [',
-    ...keys.map(({ name, publicKey }) => `      { nkey: ${publicKey} } # ${name}`),
-    '    ]',
-    '  }',
-    '}',
-    'system_account: SYS',
-    '',
-  ].join('\n');
-}
-
 /** The same as Secrets, under the names that deploy/kubernetes mounts: for `kubectl apply --filename`. */
 function kubernetesObjects(folder: string): object {
   const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
@@ -152,8 +169,11 @@ function kubernetesObjects(folder: string): object {
     items: [
       { ...authority, data: { 'ca.crt': read('ca.crt') } },
       secret('conclave-nats-server', { 'tls.crt': read('nats/server.crt'), 'tls.key': read('nats/server.key') }),
-      secret('conclave-nats-auth', { 'auth.conf': read('nats/auth.conf') }),
-      ...users.map((name) => secret(`conclave-seed-${name}`, { 'nats.seed': read(join('seeds', name)) })),
+      secret('conclave-nats-auth', { 'auth.conf': read('nats/accounts.conf') }),
+      ...people.map((name) => secret(`conclave-seed-${name}`, { 'nats.seed': read(`nats/seeds/${name}.seed`) })),
+      ...agents.map((name) =>
+        secret(`conclave-identities-${name}`, { 'nats.identities': read(`nats/identities/${name}`) }),
+      ),
       secret('conclave-openai', { 'openai.key': read('openai.key') }),
     ],
   };

@@ -27,7 +27,7 @@ export interface Stack {
   compose(args: readonly string[], input?: string): void;
   /** Standard output of compose. @throws Error with its last words. */
   ask(args: readonly string[], input?: string): string;
-  ensureSecrets(): void;
+  ensureSecrets(): Promise<void>;
   /** Containers, networks, volumes and secrets. */
   remove(): void;
 }

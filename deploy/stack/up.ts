@@ -12,7 +12,7 @@ const GOAL_MS_MAX = 120_000;
 export async function up(compose: Compose, options: StackOptions): Promise<void> {
   process.stdout.write(`${buildImage()}\n`);
   const stack = stackOf(compose, options);
-  stack.ensureSecrets();
+  await stack.ensureSecrets();
   const { services, without } = servicesToStart(stack);
   for (const line of without) process.stdout.write(`${line}\n`);
   stack.compose(['up', '--detach', '--wait', '--remove-orphans', ...services]);
@@ -31,7 +31,7 @@ export async function up(compose: Compose, options: StackOptions): Promise<void>
   stack.compose(['--profile', 'tools', 'run', '--rm', '--no-TTY', 'cli', ...brief], readFileSync(sample, 'utf8'));
   const lines = [
     `brokers     ${ports.map((port) => `nats://127.0.0.1:${port}`).join(' ')}`,
-    `            NATS_CA=${stack.secretsFolder}/ca.crt NATS_NKEY_SEED_FILE=${stack.secretsFolder}/seeds/cli`,
+    `            NATS_CA=${stack.secretsFolder}/ca.crt NATS_NKEY_SEED_FILE=${stack.secretsFolder}/nats/seeds/operator.seed`,
     `Prometheus  http://127.0.0.1:${variables.PROMETHEUS_PORT}`,
     services.includes('grafana')
       ? `Grafana     http://127.0.0.1:${variables.GRAFANA_PORT} (admin, ${stack.secretsFolder}/grafana.password)`

@@ -4,7 +4,8 @@
  */
 import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { jetstreamManager } from '@nats-io/jetstream';
+import { setTimeout as pause } from 'node:timers/promises';
+import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
 import { createInbox, type NatsConnection } from '@nats-io/transport-node';
 import type { Subjects } from '../protocol/subjects.ts';
 import { inboxPrefixOf } from './requests.ts';
@@ -13,6 +14,8 @@ const CHUNK_BYTES = 128 * 1024;
 const ANSWER_MS_MAX = 10_000;
 /** The server unpacks, checks and, on a cluster, copies the whole stream before it answers. */
 const UNPACK_MS_MAX = 3_600_000;
+const COPY_MS_MAX = 120_000;
+const COPY_POLL_MS = 250;
 const NO_CONTENT = 204;
 const NOT_FOUND = 10_059;
 const NAME_IN_USE = new Set([10_058, 10_130]);
@@ -58,16 +61,34 @@ export async function restoreMesh(
     };
     done.push(await restoreStream(nc, stream, join(folder, stream), changes));
   }
-  await goOnSourcing(nc, subjects);
+  const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: ANSWER_MS_MAX });
+  for (const { stream, messages } of done) await everyCopyIsThere(jsm, stream, messages);
+  await goOnSourcing(jsm, subjects);
   return done;
+}
+
+/** On a cluster the broker answers when the first copy is there; with that server the stream would go again. Throws BackupFailed. */
+async function everyCopyIsThere(jsm: JetStreamManager, stream: string, messages: number): Promise<void> {
+  const deadline = Date.now() + COPY_MS_MAX;
+  for (;;) {
+    const info = await jsm.streams.info(stream).catch(() => undefined);
+    const copies = info?.cluster?.replicas ?? [];
+    const isWhole = info !== undefined && copies.length === info.config.num_replicas - 1;
+    if (isWhole && info.state.messages >= messages && copies.every(({ current, lag }) => current && !(lag > 0))) return;
+    if (Date.now() > deadline) {
+      throw new BackupFailed(
+        `stream ${stream}: restored, but not all of its copies are there after ${COPY_MS_MAX / 1_000} s; look at the brokers before agents are started`,
+      );
+    }
+    await pause(COPY_POLL_MS);
+  }
 }
 
 /**
  * A restored stream is a new one to the broker: left to itself, the log would read all of it again, and hold everything twice (I9). It goes on after
  * the last revision that it holds.
  */
-async function goOnSourcing(nc: NatsConnection, subjects: Subjects): Promise<void> {
-  const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: ANSWER_MS_MAX });
+async function goOnSourcing(jsm: JetStreamManager, subjects: Subjects): Promise<void> {
   const last = await jsm.streams.getMessage(subjects.logStream, { last_by_subj: subjects.dagWildcard });
   const sequence = Number(last?.header.get('Nats-Stream-Source').split(' ')[1] ?? 0);
   const from = { name: subjects.dagStream, filter_subject: subjects.dagWildcard };

@@ -150,8 +150,8 @@ export function operatorPermissions(subjects: Subjects, name: string): Permissio
   };
 }
 
-/** Whoever makes streams and consumers: `conclave admin init`. Used when a mesh is set up or changed, and by no process that runs all the time. */
+/** Whoever makes streams and consumers, and copies of them: `conclave admin`. Used when a mesh is set up or changed, and by no process that runs all the time. */
 export function adminPermissions(subjects: Subjects, name: string): Permissions {
   const own = operatorPermissions(subjects, name);
-  return { publish: [...own.publish, `${API}.>`], subscribe: own.subscribe };
+  return { publish: [...own.publish, `${API}.>`, '$JS.SNAPSHOT.>'], subscribe: own.subscribe };
 }

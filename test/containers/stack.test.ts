@@ -31,8 +31,8 @@ beforeAll(async () => {
   stack = await startStack('conclave-test');
   say(`${stack.built}; all healthy after ${stack.upSeconds.toFixed(0)} s`);
   for (const line of stack.without) say(line);
-  stranger = await stack.connectAs('cli', 'stranger');
-  admin = await stack.connectAs('admin', 'inspector');
+  stranger = await stack.connectAs('operator', 'cli');
+  admin = await stack.connectAs('admin', 'cli');
 });
 
 afterAll(async () => {
@@ -92,7 +92,7 @@ describe('what runs', () => {
   });
 
   test('lets in nobody without credentials, and nobody without encryption', async () => {
-    await expect(stack.connectAs('cli', 'x').then((known) => known.close())).resolves.toBeUndefined();
+    await expect(stack.connectAs('operator', 'cli').then((known) => known.close())).resolves.toBeUndefined();
     const anonymous = spawnSync(process.execPath, [join(root, 'services/cli/main.ts'), 'goals'], {
       encoding: 'utf8',
       env: { PATH: process.env['PATH'], NATS_URL: stack.urls[0], NATS_CA: join(stack.secretsFolder, 'ca.crt') },
@@ -104,7 +104,7 @@ describe('what runs', () => {
       env: {
         PATH: process.env['PATH'],
         NATS_URL: stack.urls[0],
-        NATS_NKEY_SEED_FILE: join(stack.secretsFolder, 'seeds/cli'),
+        NATS_NKEY_SEED_FILE: stack.seedFile('operator'),
       },
     });
     expect(distrustful.status).toBe(69);
@@ -295,6 +295,35 @@ test('the streams bear out that nothing was lost, done twice or done by a stale 
   say(`  ${verdict}`);
 });
 
+test('an agent gets another key under load: the old one is refused, and nothing is lost', async () => {
+  const running = load();
+  await running.ended(GOALS_AFTER_FAULT);
+  const id = /"agentId":"(echo-\d+)"/.exec(stack.logs('echo-1'))?.[1];
+  if (id === undefined) throw new Error('echo-1 logs no agentId.');
+  const old = readFileSync(stack.seedFile(id), 'utf8').trim();
+  const known = await stack.connectWith(old, id);
+  await stack.rotate(id);
+  await waitUntil(
+    'the old key is refused',
+    () =>
+      stack.connectWith(old, id).then(
+        (late) => late.close(),
+        () => true,
+      ),
+    PATIENCE_MS,
+  );
+  await known.close();
+  const agent = await stack.connectAs(id, id);
+  await agent.close();
+  // Whoever held it reads the list again.
+  await stack.stop('echo-1');
+  await stack.start('echo-1');
+  await stack.ready('echo-1');
+  const { submitted, completed } = await running.finish();
+  expect(completed).toBe(submitted);
+  say(`  the key of ${id} replaced; ${completed} of ${submitted} goals completed`);
+});
+
 test('every stream is lost, and comes back on three servers from a backup taken before', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'conclave-backup-'));
   const command = (...args: string[]): string => {
@@ -304,7 +333,7 @@ test('every stream is lost, and comes back on three servers from a backup taken 
         PATH: process.env['PATH'],
         NATS_URL: stack.urls.join(','),
         NATS_CA: join(stack.secretsFolder, 'ca.crt'),
-        NATS_NKEY_SEED_FILE: join(stack.secretsFolder, 'seeds/admin'),
+        NATS_NKEY_SEED_FILE: stack.seedFile('admin'),
       },
     });
     expect(run.status, run.stderr).toBe(0);
@@ -329,7 +358,16 @@ test('every stream is lost, and comes back on three servers from a backup taken 
     }
     command('admin', 'restore', folder);
     command('admin', 'init', '--replicas', '3');
-    const after = new Set(await records());
+    const after = new Set(
+      await waitUntil(
+        'whoever reads finds as much as there was',
+        async () => {
+          const found = await records();
+          return found.length >= before.length ? found : undefined;
+        },
+        PATIENCE_MS,
+      ),
+    );
     const lost = before.filter((record) => !after.has(record));
     expect(lost).toEqual([]);
     expect(after.size).toBe(before.length);
@@ -371,6 +409,18 @@ describe('secrets', () => {
     } finally {
       spawnSync('docker', ['image', 'rm', '--force', leaky]);
       rmSync(folder, { recursive: true });
+    }
+  });
+
+  test('are enough for what each container does: its broker denied it nothing', () => {
+    for (const name of [...agents(), ...brokers]) {
+      expect(
+        stack
+          .logs(name)
+          .split('\n')
+          .filter((line) => /violation/i.test(line)),
+        name,
+      ).toEqual([]);
     }
   });
 

@@ -36,6 +36,7 @@ const Container = z.looseObject({
   name: z.string(),
   image: z.string(),
   args: z.array(z.string()),
+  env: z.array(z.object({ name: z.string(), value: z.string() })).optional(),
   envFrom: z.array(z.object({ configMapRef: z.object({ name: z.string() }) })).optional(),
   securityContext: z.looseObject({
     allowPrivilegeEscalation: z.literal(false),
@@ -115,7 +116,7 @@ test('every agent has a Deployment, a budget for disruptions and its credentials
     const secrets = [...JSON.stringify(template.spec.volumes).matchAll(/"secretName":"([^"]+)"/g)].map(
       ([, name]) => name ?? '',
     );
-    expect(secrets.toSorted()).toEqual([...(usesModel ? ['conclave-openai'] : []), `conclave-seed-${role}`]);
+    expect(secrets.toSorted()).toEqual([`conclave-identities-${role}`, ...(usesModel ? ['conclave-openai'] : [])]);
     expect(budgets).toContain(role);
   }
 });
@@ -133,7 +134,7 @@ test('every agent is scaled by the queues of its capabilities, which are created
           // A trigger's settings are free text to the schema: these are all that the scaler knows.
           metadata: z.strictObject({
             natsServerMonitoringEndpoint: z.string(),
-            account: z.literal('MESH'),
+            account: z.literal('mesh'),
             stream: z.string(),
             consumer: z.string(),
             lagThreshold: z.string(),
@@ -167,15 +168,22 @@ test('every agent is scaled by the queues of its capabilities, which are created
   }
 });
 
-test('what agents are told in their environment is what they read', () => {
+test('what agents are told in their environment is what they read, and the files are where they are mounted', () => {
   const [map] = ofKind('base', 'ConfigMap');
   const { data } = z.looseObject({ data: z.record(z.string(), z.string()) }).parse(map);
   const readme = readFileSync(join(folder, '../../README.md'), 'utf8');
-  for (const name of Object.keys(data)) expect(readme).toContain(`\`${name}\``);
-  const [job] = ofKind('base', 'Job').map((object) => Workload.parse(object).spec.template.spec.containers[0]);
-  const mounts = job?.volumeMounts?.map(({ mountPath }) => mountPath) ?? [];
-  for (const name of ['NATS_CA', 'NATS_NKEY_SEED_FILE']) {
-    expect(mounts.some((path) => data[name]?.startsWith(`${path}/`))).toBe(true);
+  const docs = readme + readFileSync(join(folder, '../../docs/security.md'), 'utf8');
+  for (const name of Object.keys(data)) expect(docs).toContain(`\`${name}`);
+  for (const workload of [...ofKind('base', 'Deployment'), ...ofKind('base', 'Job')]) {
+    const [container] = Workload.parse(workload).spec.template.spec.containers;
+    const mounts = container.volumeMounts?.map(({ mountPath }) => mountPath) ?? [];
+    const files = [data['NATS_CA'], ...(container.env ?? []).map(({ value }) => value)];
+    expect(files.length).toBeGreaterThan(1);
+    for (const file of files)
+      expect(
+        mounts.some((path) => file?.startsWith(`${path}/`)),
+        file,
+      ).toBe(true);
   }
 });
 

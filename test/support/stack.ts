@@ -13,6 +13,7 @@ import {
 import { run } from '../../deploy/bootstrap/command.ts';
 import { buildImage } from '../../deploy/engine/build.ts';
 import { ensureCompose, ensureEngine, stopOwnEngine } from '../../deploy/engine/engine.ts';
+import { ensureSecrets } from '../../deploy/stack/secrets.ts';
 import { servicesToStart } from '../../deploy/stack/services.ts';
 import { stackOf } from '../../deploy/stack/stack.ts';
 import { connectForeign, type Foreign } from './foreign.ts';
@@ -61,9 +62,9 @@ export async function startStack(project: string) {
     secrets: { openAiKey },
   });
   // What an interrupted run may have left.
-  stack.ensureSecrets();
+  await stack.ensureSecrets();
   stack.remove();
-  stack.ensureSecrets();
+  await stack.ensureSecrets();
   const { services, without } = servicesToStart(stack);
   const executable =
     compose.prefix.length > 0 ? {} : { executable: { standalone: true as const, executablePath: compose.command } };
@@ -82,18 +83,18 @@ export async function startStack(project: string) {
   const environment = await whole.up([...services]);
   const upSeconds = (performance.now() - startedAt) / 1_000;
   const { container: engine } = await getContainerRuntimeClient();
-  const seed = (name: string): string => readFileSync(join(stack.secretsFolder, 'seeds', name), 'utf8');
+  const seedFile = (name: string): string => join(stack.secretsFolder, 'nats', 'seeds', `${name}.seed`);
   const urls = [one, two, three].map((port) => `tls://127.0.0.1:${port}`);
   const login = {
     tls: { caFile: join(stack.secretsFolder, 'ca.crt') },
     pingInterval: 1_000,
     maxPingOut: 2,
   };
+  /** `id`: the token that this user may speak under. */
+  const connectWith = (seed: string, id: string): Promise<Foreign> =>
+    connectForeign(urls, 'mesh', id, { ...login, authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) });
   const connectAs = (name: string, id: string): Promise<Foreign> =>
-    connectForeign(urls, 'mesh', id, {
-      ...login,
-      authenticator: nkeyAuthenticator(new TextEncoder().encode(seed(name))),
-    });
+    connectWith(readFileSync(seedFile(name), 'utf8').trim(), id);
   const inspect = (name: string): Inspected => {
     const [found]: readonly Inspected[] = JSON.parse(
       run('docker', ['inspect', `${project}-${name}`], { timeoutMs: 30_000 }),
@@ -114,6 +115,15 @@ export async function startStack(project: string) {
     secretsFolder: stack.secretsFolder,
     openAiKey,
     connectAs,
+    connectWith,
+    seedFile,
+    /** Replaces the key of a user in the secrets and in the brokers, which read them again. */
+    async rotate(name: string): Promise<void> {
+      await ensureSecrets(stack.secretsFolder, { openAiKey, rotate: [name] });
+      for (const broker of ['nats-1-1', 'nats-2-1', 'nats-3-1']) {
+        await engine.getById(inspect(broker).Id).kill({ signal: 'SIGHUP' });
+      }
+    },
     inspect,
     /** `planner-1`, `nats-3-1`..., those that are meant to run on. */
     names: () =>
@@ -179,13 +189,16 @@ function container(environment: StartedDockerComposeEnvironment, name: string) {
 
 /** Every value below the folder of secrets that nobody else may ever see. */
 export function secretValues(folder: string): readonly string[] {
-  const open = /\.(crt|conf)$/;
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && !open.test(entry.name))
-    .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'utf8'))
-    .flatMap((text) =>
-      text.includes('PRIVATE KEY')
-        ? text.split('\n').filter((line) => /^[A-Za-z0-9+/=]{20,}$/.test(line))
-        : text.trim(),
-    );
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true })
+    // Certificates and public keys; and the same values once more.
+    .filter((entry) => entry.isFile() && !/\.(crt|conf|json)$/.test(entry.name));
+  const values = files.flatMap((entry) => {
+    const text = readFileSync(join(entry.parentPath, entry.name), 'utf8').trim();
+    const seeds = text.match(/SU[A-Z2-7]{56}/g) ?? [];
+    const key = text.includes('PRIVATE KEY')
+      ? text.split('\n').filter((line) => /^[A-Za-z0-9+/=]{20,}$/.test(line))
+      : [];
+    return [...seeds, ...key].length > 0 ? [...seeds, ...key] : [text];
+  });
+  return [...new Set(values)];
 }
