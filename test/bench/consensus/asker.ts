@@ -54,10 +54,13 @@ export async function startAsker(url: string, mesh: string): Promise<Asker> {
         },
         counted: ({ ballot }) => watch.counted(ballot.agent),
         rejected: () => undefined,
+        ended: () => undefined,
         decided: () => undefined,
         ended: () => undefined,
       };
-      const record = await holdRound({ ...deps, observer }, { ...spec, correlationId: spec.roundId, signal });
+      // Every round of a run has an id that is new to its mesh.
+      const held = { ...spec, correlationId: spec.roundId, signal, fresh: true };
+      const record = await holdRound({ ...deps, observer }, held);
       return { record, asked, again };
     },
     close: () => nc.close(),
