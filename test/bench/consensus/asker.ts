@@ -54,7 +54,6 @@ export async function startAsker(url: string, mesh: string): Promise<Asker> {
         },
         counted: ({ ballot }) => watch.counted(ballot.agent),
         rejected: () => undefined,
-        ended: () => undefined,
         decided: () => undefined,
         ended: () => undefined,
       };
