@@ -26,6 +26,8 @@ export interface StreamMessage {
   readonly subject: string;
   readonly sequence: number;
   readonly data: Uint8Array;
+  /** Of a stream that the broker sources from another one: the sequence there. */
+  readonly origin?: number;
 }
 
 export type Foreign = Awaited<ReturnType<typeof connectForeign>>;
@@ -200,7 +202,9 @@ export async function readStream(
     if (pending === 0) return read;
     const consumer = await jetstream(nc).consumers.get(stream, name);
     for await (const message of await consumer.fetch({ max_messages: pending, expires: READ_MS_MAX })) {
-      read.push({ subject: message.subject, sequence: message.seq, data: message.data });
+      const origin = message.headers?.get('Nats-Stream-Source').split(' ')[1];
+      const { subject, seq: sequence, data } = message;
+      read.push(origin ? { subject, sequence, data, origin: Number(origin) } : { subject, sequence, data });
       if (read.length === pending) break;
     }
   } finally {
