@@ -1,6 +1,8 @@
 /** What a goal cost, taken apart so that each part adds up to the whole, to the nano-dollar. */
+import { reservedIn } from '../../shared/core/budget.ts';
 import { addUsd, toNano, toUsd } from '../../shared/core/cost.ts';
 import type { GoalRecord } from '../../shared/protocol/goal.ts';
+import type { Ledger } from '../../shared/protocol/ledger.ts';
 import type { TaskRecord } from '../../shared/protocol/task.ts';
 import { arrange } from './render/tree.ts';
 
@@ -30,6 +32,23 @@ export interface CostReport {
     /** `measured` / `predicted`; null when nothing was predicted. */
     readonly ratio: number | null;
   };
+  /** Of the goal's ledger; null when it has none, because nothing was spent. */
+  readonly account: Account | null;
+}
+
+export interface Account {
+  /** Held back for calls and messages under way. */
+  readonly reserved: { readonly usd: number; readonly tokens: number; readonly calls: number };
+  /** The part of what is spent that was reserved for calls whose agent is gone: nobody knows whether they were billed. */
+  readonly lost: { readonly usd: number; readonly tokens: number; readonly calls: number };
+  /** What calls cost, by their endpoint's word, over their reservation and over all that the limits had left. */
+  readonly beyond: { readonly usd: number; readonly tokens: number };
+}
+
+export function accountOf(ledger: Ledger | undefined): Account | null {
+  if (ledger === undefined) return null;
+  const { lost = { usd: 0, tokens: 0, calls: 0 }, beyond = { usd: 0, tokens: 0 } } = ledger;
+  return { reserved: reservedIn(ledger), lost, beyond };
 }
 
 interface TaskCostRow {
@@ -42,7 +61,7 @@ interface TaskCostRow {
   readonly bytes: number;
 }
 
-export function costReport(goal: GoalRecord, tasks: readonly TaskRecord[]): CostReport {
+export function costReport(goal: GoalRecord, tasks: readonly TaskRecord[], ledger?: Ledger): CostReport {
   const { cost } = goal;
   const compute = addUsd(Object.values(cost.compute));
   const votes = cost.votes ?? 0;
@@ -66,6 +85,7 @@ export function costReport(goal: GoalRecord, tasks: readonly TaskRecord[]): Cost
       error: difference(cost.total, cost.predicted),
       ratio: cost.predicted === 0 ? null : cost.total / cost.predicted,
     },
+    account: accountOf(ledger),
   };
 }
 

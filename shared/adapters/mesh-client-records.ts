@@ -3,6 +3,7 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import type { z } from 'zod';
 import { decode } from '../protocol/codec.ts';
 import { GoalRecord } from '../protocol/goal.ts';
+import { Ledger } from '../protocol/ledger.ts';
 import type { Subjects } from '../protocol/subjects.ts';
 import { TaskRecord } from '../protocol/task.ts';
 import { RecordUnreadable } from './mesh-client-failure.ts';
@@ -38,6 +39,13 @@ export function recordReader(nc: NatsConnection, subjects: Subjects) {
         last_by_subj: subjects.dagSubject(subjects.taskKey(goalId, taskId)),
       });
       return message === undefined || message.marker ? undefined : read(TaskRecord, message);
+    },
+
+    /** The goal's account; undefined while nothing was spent. */
+    async ledger(goalId: string): Promise<Ledger | undefined> {
+      const subject = subjects.dagSubject(subjects.ledgerKey(goalId));
+      const message = await readMessage(nc, subjects.dagStream, { last_by_subj: subject });
+      return message === undefined || message.marker ? undefined : read(Ledger, message);
     },
 
     /** All tasks of a goal, in the order in which they were last changed. */

@@ -49,6 +49,7 @@ export async function openMesh(options: MeshOptions) {
     goal: async (goalId: string) => (await records.goal(goalId))?.record,
     task: records.task,
     tasks: records.tasks,
+    ledger: records.ledger,
     goals: records.goals,
     ...submitter(nc, subjects),
     follow: (goalId: string, follow: FollowOptions) => followGoal(nc, subjects, goalId, follow),

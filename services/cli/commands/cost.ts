@@ -15,8 +15,8 @@ export async function cost(context: Context, args: readonly string[], given: unk
   const { json } = Options.parse(given);
   return withMesh(context, async (mesh) => {
     const goal = await requireGoal(mesh, goalId);
-    const tasks = await mesh.tasks(goalId);
-    const report = costReport(goal, tasks);
+    const [tasks, ledger] = await Promise.all([mesh.tasks(goalId), mesh.ledger(goalId)]);
+    const report = costReport(goal, tasks, ledger);
     terminal.out(json ? safeJson({ ...goal, report }) : costPage(terminal.screen(), goal, tasks, report));
     return EXIT.done;
   });

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { type Context, idArgument, withMesh } from '../context.ts';
 import { CommandFailure, EXIT, type ExitCode } from '../failure.ts';
+import { accountOf } from '../cost-report.ts';
 import { goalPage } from '../render/goal.ts';
 import { safeJson } from '../render/text.ts';
 import { taskPage } from '../render/task.ts';
@@ -31,8 +32,8 @@ export async function show(context: Context, args: readonly string[], given: unk
       terminal.out(safeJson(goal));
       return EXIT.done;
     }
-    const [tasks, agents] = await Promise.all([mesh.tasks(goalId), mesh.agents.list()]);
-    terminal.out(goalPage(terminal.screen(), goal, tasks, agents, terminal.now()));
+    const [tasks, agents, ledger] = await Promise.all([mesh.tasks(goalId), mesh.agents.list(), mesh.ledger(goalId)]);
+    terminal.out(goalPage(terminal.screen(), goal, tasks, agents, terminal.now(), accountOf(ledger)));
     return EXIT.done;
   });
 }

@@ -1,7 +1,7 @@
 /** The article's formula on one goal: C = sum of compute per agent + sum of communication per message; predicted beside measured. */
 import type { GoalRecord } from '../../../shared/protocol/goal.ts';
 import type { TaskRecord } from '../../../shared/protocol/task.ts';
-import type { CostReport } from '../cost-report.ts';
+import type { Account, CostReport } from '../cost-report.ts';
 import { paintStatus, type Screen } from './screen.ts';
 import { table } from './table.ts';
 import { count, usd } from './text.ts';
@@ -19,13 +19,14 @@ export function costPage(screen: Screen, goal: GoalRecord, tasks: readonly TaskR
 }
 
 function totals(screen: Screen, { cost, spent, budget }: GoalRecord, report: CostReport): string {
-  const { agents, compute, communication } = report;
+  const { agents, compute, communication, account } = report;
   const rows = [
     ['compute', usd(compute), count(agents.length, 'agent')],
     ['communication', usd(communication), count(spent.messages, 'message')],
     ['measured', usd(cost.total), count(spent.tokens, 'token')],
     ['predicted', usd(cost.predicted), deviation(report.prediction)],
     ...(budget?.usd === undefined ? [] : [['budget', usd(budget.usd), share(cost.total, budget.usd)]]),
+    ...accountRows(account),
   ];
   return table(
     screen,
@@ -36,6 +37,25 @@ function totals(screen: Screen, { cost, spent, budget }: GoalRecord, report: Cos
     ],
     rows,
   );
+}
+
+/** What the account says beside the sums, where there is something to say. */
+function accountRows(account: Account | null): string[][] {
+  if (account === null) return [];
+  const { reserved, lost, beyond } = account;
+  return [
+    ...(reserved.calls > 0 ? [['reserved', usd(reserved.usd), underWay(reserved.calls)]] : []),
+    ...(lost.calls > 0 ? [['measured, lost', usd(lost.usd), lostCalls(lost.calls)]] : []),
+    ...(beyond.usd > 0 ? [['beyond', usd(beyond.usd), 'claimed by the endpoint over its limits, not counted']] : []),
+  ];
+}
+
+export function underWay(calls: number): string {
+  return `for ${count(calls, 'call')} under way`;
+}
+
+export function lostCalls(calls: number): string {
+  return `for ${count(calls, 'call')} whose agent is gone`;
 }
 
 function agentTable(screen: Screen, { agents, compute }: CostReport): string {

@@ -3,6 +3,8 @@ import type { Presence } from '../../../shared/protocol/agent.ts';
 import { type ErrorInfo, type GoalRecord, isTerminalGoal } from '../../../shared/protocol/goal.ts';
 import { isBlobRef } from '../../../shared/protocol/ids.ts';
 import type { TaskRecord } from '../../../shared/protocol/task.ts';
+import type { Account } from '../cost-report.ts';
+import { lostCalls, underWay } from './cost.ts';
 import { paintStatus, type Screen } from './screen.ts';
 import { type Column, table } from './table.ts';
 import { clip, count, duration, moment, safeBlock, safeJson, safeLine, usd, widthOf } from './text.ts';
@@ -41,13 +43,15 @@ export function goalPage(
   tasks: readonly TaskRecord[],
   agents: readonly Presence[],
   now: number,
+  account: Account | null = null,
 ): string {
   const facts: readonly (readonly [string, string])[] = [
     ['description', safeLine(goal.description)],
     ['pattern', goal.pattern],
     ['created', moment(goal.createdAt)],
     ['finished', isTerminalGoal(goal) ? moment(goal.finishedAt) : ''],
-    ['spent', `${usd(goal.spent.usd)}, ${count(goal.spent.tokens, 'token')}, ${count(goal.spent.messages, 'message')}`],
+    ['spent', spentOf(goal)],
+    ['reserved', heldBack(account)],
     ['predicted', usd(goal.cost.predicted)],
     ['metadata', goal.metadata === undefined ? '' : safeJson(goal.metadata)],
   ];
@@ -67,6 +71,26 @@ export function goalPage(
   const result = 'result' in goal && goal.result !== undefined ? resultText(goal.result) : '';
   if (result !== '') sections.push(`${screen.paint('faint', 'result')}\n${result}`);
   return sections.join('\n\n');
+}
+
+function spentOf({ spent, budget = {} }: GoalRecord): string {
+  const of = (limit: number | undefined): string => (limit === undefined ? '' : ` of ${limit.toLocaleString('en-US')}`);
+  return [
+    `${usd(spent.usd)}${budget.usd === undefined ? '' : ` of ${usd(budget.usd)}`}`,
+    `${count(spent.tokens, 'token')}${of(budget.tokens)}`,
+    `${count(spent.messages, 'message')}${of(budget.messages)}`,
+  ].join(', ');
+}
+
+/** What of the budget is neither spent for certain nor free. */
+function heldBack(account: Account | null): string {
+  if (account === null) return '';
+  const { reserved, lost } = account;
+  const parts = [
+    ...(reserved.calls > 0 ? [`${usd(reserved.usd)} ${underWay(reserved.calls)}`] : []),
+    ...(lost.calls > 0 ? [`of what is spent, ${usd(lost.usd)} ${lostCalls(lost.calls)}`] : []),
+  ];
+  return parts.join('; ');
 }
 
 /** A result for people: text as it is, anything else as JSON. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { addUsd } from '../../../shared/core/cost.ts';
 import type { GoalRecord } from '../../../shared/protocol/goal.ts';
 import type { TaskRecord } from '../../../shared/protocol/task.ts';
-import { costReport } from '../../../services/cli/cost-report.ts';
+import { accountOf, costReport } from '../../../services/cli/cost-report.ts';
 import { costPage } from '../../../services/cli/render/cost.ts';
 import { goalLine, goalPage, goalTable, resultText, unstaffed } from '../../../services/cli/render/goal.ts';
 import { screenOf } from '../../../services/cli/render/screen.ts';
@@ -192,6 +192,31 @@ describe('what a goal cost', () => {
     expect(addUsd(report.messageTypes.map(({ usd }) => usd))).toBe(report.communication);
     expect(addUsd([report.compute, report.communication])).toBe(goal.cost.total);
     expect(report.prediction).toEqual({ predicted: 0.001, measured: 0.0012, error: 0.0002, ratio: 1.2 });
+  });
+
+  it('says what is held back for calls under way, and what went to calls whose agent is gone', () => {
+    const held = { agentId: 'coder-1', taskId: 'b', attempt: 1, usd: 0.002, tokens: 900 };
+    const ledger = {
+      limits: { usd: 0.01 },
+      reserved: { one: held, two: held },
+      spent: { usd: 0.0012, tokens: 700, messages: 5, communicationUsd: 0 },
+      byAgent: {},
+      lost: { usd: 0.0005, tokens: 400, calls: 1 },
+      beyond: { usd: 0.25, tokens: 0 },
+    };
+    const goal = goalRecord({ budget: { usd: 0.01, tokens: 5_000 } });
+    const report = costReport(goal, tasks, ledger);
+    expect(report.account?.reserved).toEqual({ usd: 0.004, tokens: 1_800, calls: 2 });
+    const page = costPage(wide, goal, tasks, report);
+    expect(page).toMatch(/^reserved +\$0\.0040 +for 2 calls under way$/m);
+    expect(page).toMatch(/^measured, lost +\$0\.00050 +for 1 call whose agent is gone$/m);
+    expect(page).toMatch(/^beyond +\$0\.2500 +claimed by the endpoint/m);
+    const shown = goalPage(wide, goal, tasks, [], NOW, accountOf(ledger));
+    expect(shown).toMatch(/^spent +\$0\.0012 of \$0\.0100, .* tokens of 5,000, 5 messages$/m);
+    expect(shown).toMatch(
+      /^reserved +\$0\.0040 for 2 calls under way; of what is spent, \$0\.00050 for 1 call whose agent is gone$/m,
+    );
+    expect(goalPage(wide, goal, tasks, [], NOW, accountOf(undefined))).not.toContain('reserved');
   });
 
   it('is told per agent, per task and for communication, predicted beside measured', () => {
