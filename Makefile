@@ -20,7 +20,7 @@ export INPUT
 endif
 
 # Suites that take minutes, run by ci-long in this order.
-LONG_SUITES := demo sim-long model-faults containers bench-consensus
+LONG_SUITES := demo sim-long model-faults budgets containers bench-consensus
 
 # What a production package may be licensed under: nothing that asks more of a user than to keep a notice.
 LICENCES := MIT;MIT-0;ISC;Apache-2.0;BSD-2-Clause;BSD-3-Clause;0BSD;Unlicense;CC0-1.0;BlueOak-1.0.0;Python-2.0
@@ -141,6 +141,10 @@ audit: deps ## Look for advisories for the locked packages
 .PHONY: image
 image: deps ## Build the container image, with an engine and base images made present where they are missing
 	@$(NODE) deploy/engine/main.ts
+
+.PHONY: budgets
+budgets: deps broker ## Spend a budget to its edge from many processes, and kill them (KILLS=n)
+	@$(NODE) test/chaos/budgets/main.ts
 
 .PHONY: asyncapi
 asyncapi: deps ## Write and validate the AsyncAPI document
