@@ -22,6 +22,8 @@ export interface WorstCase {
   readonly inputTokens: number;
   readonly outputTokens: number;
   readonly usd: number;
+  /** The call has ended within so long, milliseconds. */
+  readonly withinMs?: number;
 }
 
 /** What one HTTP call to a model did cost. */
@@ -41,7 +43,7 @@ export interface SpendGate {
 
 export type Reservation =
   | { readonly granted: true; settle(actual: ModelUsage): Promise<void> }
-  /** `limit` names the budget that would be exceeded: `usd`, `tokens`... */
+  /** `limit` names the budget that would be exceeded: `usd`, `tokens`...; `ended`: the goal is over, or about to be. */
   | { readonly granted: false; readonly limit: string; readonly message: string };
 
 export interface ModelRequest<T> {

@@ -8,7 +8,7 @@
 import type OpenAI from 'openai';
 import { addUsd, computeCost, toUsd } from '../core/cost.ts';
 import { priceOf } from '../core/prices.ts';
-import type { Model, ModelAnswer, ModelRequest, ModelUsage, WorstCase } from '../ports.ts';
+import type { Model, ModelAnswer, ModelRequest, ModelUsage } from '../ports.ts';
 import type { PriceTable } from '../protocol/prices.ts';
 import { cappedFetch } from './capped-fetch.ts';
 import { EndpointFailure, endpointFailure, type Exchange, readExchange, unreadable } from './openai-exchange.ts';
@@ -43,6 +43,8 @@ type Cause = Omit<Failure, 'ok' | 'usage' | 'calls'>;
 const ANSWER_BYTES_MAX = 1024 * 1024;
 /** Of a misfit answer, what is sent back for the repair, in UTF-16 units. */
 const REPAIR_ECHO_MAX = 8192;
+/** How long after its timeout a call may take to be settled. */
+const SETTLED_MS = 10_000;
 /** Tokens that chat formats add around a message; generous, because the reservation must not fall short (I4). */
 const MESSAGE_OVERHEAD = 8;
 
@@ -123,11 +125,10 @@ export function openAiModel(options: OpenAiModelOptions): Model {
 
     /** I4: no HTTP call without a granted reservation, and every granted reservation settled once, whatever happened. */
     async function paid(call: () => Promise<Exchange>): Promise<Exchange> {
-      const worst: WorstCase = priced({
-        inputTokens: bound.of(counted, bytes),
-        outputTokens: request.maxOutputTokens,
-      });
-      const reservation = await request.budget.reserve(worst);
+      const most = { inputTokens: bound.of(counted, bytes), outputTokens: request.maxOutputTokens };
+      const worst = priced(most);
+      const withinMs = options.policy.timeoutMs + SETTLED_MS;
+      const reservation = await request.budget.reserve({ ...worst, withinMs });
       if (!reservation.granted) throw new BudgetRefused(reservation.limit, reservation.message);
       sent = false;
       const settle = async (usage: ModelUsage) => {

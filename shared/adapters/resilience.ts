@@ -107,6 +107,8 @@ export interface ExecuteOptions<T> {
 
 export interface Resilience {
   readonly name: string;
+  /** The longest that one attempt takes. */
+  readonly timeoutMs: number;
   /** Throws the last CallFailure, a PolicyError, or whatever else `run` or `around` threw. */
   execute<T>(run: (attempt: Attempt) => Promise<T>, options: ExecuteOptions<T>): Promise<T>;
 }
@@ -225,6 +227,7 @@ export function createPolicy(options: PolicyOptions, observer: PolicyObserver, t
 
   return {
     name,
+    timeoutMs,
     execute<T>(
       run: (attempt: Attempt) => Promise<T>,
       { signal, around = (call) => call() }: ExecuteOptions<T>,

@@ -62,6 +62,11 @@ export function addUsd(amounts: Iterable<number>): number {
   return toUsd(addNano(Array.from(amounts, toNano)));
 }
 
+/** The exact difference; 0 when `other` is more. */
+export function lessUsd(one: number, other: number): number {
+  return toUsd(Math.max(0, toNano(one) - toNano(other)));
+}
+
 /** c_i: what these tokens cost. */
 export function computeCost(price: ModelPrice, tokens: TokenCount): NanoUsd {
   const input = count(tokens.inputTokens, 'input tokens') * BigInt(toNano(price.inputUsdPerMTok));

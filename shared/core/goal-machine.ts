@@ -144,7 +144,9 @@ export function rejectedGoal(goalId: string, description: string, error: ErrorIn
 
 function charged(goal: LiveGoal, spending: Spending, at: number): Pick<GoalRecord, 'spent' | 'cost'> {
   const { usd, tokens, messages, communicationUsd, byAgent, byType, votesUsd } = spending;
-  const spent: Spent = { usd, tokens, messages, wallMs: Math.max(0, at - Date.parse(goal.createdAt)) };
+  const elapsed = Math.max(0, at - Date.parse(goal.createdAt));
+  // I4: past its deadline nothing is worked on, so no time of the goal's is spent; its end may be written later.
+  const spent: Spent = { usd, tokens, messages, wallMs: Math.min(elapsed, goal.budget?.wallMs ?? elapsed) };
   return {
     spent,
     cost: {

@@ -2,7 +2,7 @@
 import type { Holder, Limits } from '../core/budget.ts';
 import type { Model, ModelAnswer, Reservation, SpendGate, WorstCase } from '../ports.ts';
 import type { TaskCost } from '../protocol/task.ts';
-import { type Answer, type Ask, HandlerError } from './context.ts';
+import { type Answer, type Ask, GOAL_OVER, HandlerError } from './context.ts';
 import type { Ledgers } from './engine/ledgers.ts';
 
 export interface Asker {
@@ -78,6 +78,7 @@ function errorOf(failure: Extract<ModelAnswer<unknown>, { ok: false }>): Handler
   const { reason, message, retryAfterMs } = failure;
   switch (reason) {
     case 'budget':
+      if (failure.limit === 'ended') return new HandlerError(GOAL_OVER, message, { retry: false });
       return new HandlerError('budget_exceeded', message, { retry: false });
     case 'invalid_output':
       return new HandlerError('invalid_output', message);

@@ -58,6 +58,9 @@ export interface TaskContext<In = unknown> extends Shared {
 
 export interface VoterContext extends Shared {}
 
+/** Code of an error that says: the goal is over, or about to be, so that nothing of it is worked on or paid for any more. */
+export const GOAL_OVER = 'goal_ended';
+
 /** An error that says what to do with the attempt. `retry: false` fails the task for good. */
 export class HandlerError extends Error {
   readonly code: string;

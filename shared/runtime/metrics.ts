@@ -152,6 +152,11 @@ export function metricsOf(capabilities: readonly string[] = []) {
       [],
     ),
     reservedUsd: gauge('conclave_reserved_usd', 'What those reservations come to, in USD', []),
+    reservationsLost: counter(
+      'conclave_reservations_lost_total',
+      'Reserved calls that count as spent, because their agent is gone',
+      [],
+    ),
     deadLetters: counter('conclave_dead_letters_total', 'Dead letters that this agent wrote', ['code']),
     sweepRepairs: counter('conclave_sweep_repairs_total', 'Repairs by the sweep; normally none', []),
     engineErrors: counter('conclave_engine_errors_total', 'Errors that a redelivery repairs', ['where']),

@@ -132,6 +132,10 @@ export function engineEvents(log: Logger, metrics: Metrics, counts: EndpointCoun
     goalSwept(goalId, idleMs) {
       metrics.goalsIdle.see(goalId, idleMs / 1_000);
     },
+    budgetRefused(limit, goalId, message) {
+      metrics.budgetRefusals.inc({ limit });
+      log.warn({ event: 'budget.refused', goalId, limit, reason: message }, 'budget refused');
+    },
     reservations(change, usd) {
       reserved.open += change;
       // Sums of fractions leave a dust; nothing open is nothing reserved.
@@ -139,9 +143,12 @@ export function engineEvents(log: Logger, metrics: Metrics, counts: EndpointCoun
       metrics.reservationsOpen.set(reserved.open);
       metrics.reservedUsd.set(reserved.usd);
     },
-    budgetRefused(limit, goalId, message) {
-      metrics.budgetRefusals.inc({ limit });
-      log.warn({ event: 'budget.refused', goalId, limit, reason: message }, 'budget refused');
+    reservationsLost(goalId, calls) {
+      metrics.reservationsLost.inc(calls);
+      log.warn(
+        { event: 'budget.reservations_lost', goalId, calls },
+        'calls whose agent is gone count as spent: nobody knows whether they were billed',
+      );
     },
     spent(kind, usd) {
       metrics.costUsd.inc({ agent: agentId, kind }, usd);

@@ -2,20 +2,25 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
-  abandon,
   charge,
   close,
+  expire,
   type Holder,
   type Limits,
   newLedger,
+  reopen,
   reserve,
   settle,
   settleTraffic,
+  stop,
 } from '../../shared/core/budget.ts';
 import { Ledger, type Traffic } from '../../shared/protocol/ledger.ts';
 
 const AGENTS = ['ann', 'bob', 'constructor', 'toString'];
 const NANO = 1e9;
+/** When every call that says how long it takes has ended. */
+const AT = new Date(0).toISOString();
+const UNTIL = Date.UTC(2030, 0, 1);
 
 const nano = fc.integer({ min: 0, max: 5_000 });
 const limit = fc.option(fc.integer({ min: 0, max: 10_000 }), { nil: undefined });
@@ -27,8 +32,9 @@ type Op =
   | { readonly type: 'charge'; readonly messages: number; readonly nano: number; readonly of: string }
   /** An exchange of messages, reserved at its most and settled like a call. */
   | { readonly type: 'exchange'; readonly holder: Holder; readonly messages: number; readonly nano: number }
-  | { readonly type: 'abandon'; readonly holder: Holder }
-  | { readonly type: 'close' };
+  /** Somebody finds that these agents are gone, or that the calls of all have run out of time. */
+  | { readonly type: 'expire'; readonly gone: readonly string[]; readonly now: number }
+  | { readonly type: 'stop' | 'close' | 'reopen' };
 
 const holder = fc
   .record({
@@ -49,7 +55,8 @@ const op: fc.Arbitrary<Op> = fc.oneof(
     arbitrary: fc.record({
       type: fc.constant('settle' as const),
       pick: fc.nat(20),
-      share: fc.integer({ min: 0, max: 100 }).map((percent) => percent / 100),
+      // Over 1: an endpoint that takes more than it was allowed to.
+      share: fc.integer({ min: 0, max: 250 }).map((percent) => percent / 100),
     }),
   },
   {
@@ -62,8 +69,12 @@ const op: fc.Arbitrary<Op> = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('exchange' as const), holder, messages: fc.nat(5), nano }) },
-  fc.record({ type: fc.constant('abandon' as const), holder }),
-  fc.record({ type: fc.constant('close' as const) }),
+  fc.record({
+    type: fc.constant('expire' as const),
+    gone: fc.subarray(AGENTS, { maxLength: 2 }),
+    now: fc.constantFrom(0, UNTIL + 1),
+  }),
+  fc.record({ type: fc.constantFrom('stop' as const, 'close' as const, 'reopen' as const, 'reopen' as const) }),
 );
 
 const limits: fc.Arbitrary<Limits> = fc
@@ -89,7 +100,13 @@ interface Run {
   readonly granted: readonly Reserved[];
 }
 
-function play(start: Limits, ops: readonly Op[]): Run {
+/** What the endpoint takes for a call: a share of its worst case that the call itself decides, or the given one. */
+function billOf(call: Reserved, share = (call.nano % 101) / 100): { usd: number; tokens: number } {
+  return { usd: Math.floor(call.nano * share) / NANO, tokens: Math.floor(call.tokens * share) };
+}
+
+/** `honest`: each call is settled with what its endpoint took, and that is within its worst case. */
+function play(start: Limits, ops: readonly Op[], honest = false): Run {
   const granted: Reserved[] = [];
   const ledgers = [newLedger(start)];
   let refused = 0;
@@ -97,32 +114,37 @@ function play(start: Limits, ops: readonly Op[]): Run {
   for (const [index, each] of ops.entries()) {
     if (each.type === 'reserve') {
       const wanted = { id: `call-${index}`, holder: each.holder, nano: each.nano, tokens: each.tokens };
-      const answer = reserve(last(), wanted.id, each.holder, { usd: each.nano / NANO, tokens: each.tokens });
+      const until = index % 2 === 0 ? {} : { until: new Date(UNTIL).toISOString() };
+      const answer = reserve(last(), wanted.id, each.holder, { usd: each.nano / NANO, tokens: each.tokens, ...until });
       if (answer.ok) granted.push(wanted);
       else refused += 1;
-      if (answer.ok) ledgers.push(answer.ledger);
+      ledgers.push(answer.ledger);
     } else if (each.type === 'settle') {
       const of = granted[each.pick];
       if (of === undefined) continue;
       if (of.messages !== undefined) {
-        const spoken = said(Math.floor(of.messages * each.share), Math.floor(of.nano * each.share));
+        const spoken = said(
+          Math.floor(of.messages * Math.min(1, each.share)),
+          Math.floor(of.nano * Math.min(1, each.share)),
+        );
         ledgers.push(settleTraffic(last(), of.id, spoken));
         continue;
       }
-      const actual = { usd: Math.floor(of.nano * each.share) / NANO, tokens: Math.floor(of.tokens * each.share) };
-      ledgers.push(settle(last(), of.id, of.holder, actual));
+      ledgers.push(settle(last(), of.id, of.holder, billOf(of, honest ? undefined : each.share)));
     } else if (each.type === 'exchange') {
       const wanted = { id: `talk-${index}`, holder: each.holder, nano: each.nano, tokens: 0, messages: each.messages };
       const traffic = said(each.messages, each.nano);
       const answer = reserve(last(), wanted.id, each.holder, { usd: 0, tokens: 0, traffic });
       if (answer.ok) granted.push(wanted);
       else refused += 1;
-      if (answer.ok) ledgers.push(answer.ledger);
+      ledgers.push(answer.ledger);
     } else if (each.type === 'charge') {
       const answer = charge(last(), said(each.messages, each.nano, each.of));
-      if (answer.ok) ledgers.push(answer.ledger);
-      else refused += 1;
-    } else ledgers.push(each.type === 'abandon' ? abandon(last(), each.holder) : close(last()));
+      if (!answer.ok) refused += 1;
+      ledgers.push(answer.ledger);
+    } else if (each.type === 'expire') {
+      ledgers.push(expire(last(), (agentId) => !each.gone.includes(agentId), each.now));
+    } else ledgers.push({ stop, reopen, close: (ledger: Ledger) => close(ledger, AT) }[each.type](last()));
   }
   return { ledgers, refused, granted };
 }
@@ -180,6 +202,55 @@ describe('a ledger', () => {
     );
   });
 
+  test('covers what honest endpoints took for every call that was ever granted, whoever died in the middle of it (I4)', () => {
+    fc.assert(
+      fc.property(run, ([start, ops]) => {
+        const { ledgers, granted } = play(start, ops, true);
+        const { spent, lost } = close(ledgers.at(-1) ?? newLedger(start), AT);
+        const bills = granted.filter(({ messages }) => messages === undefined).map((call) => billOf(call));
+        const nanos = bills.reduce((sum, { usd }) => sum + Math.round(usd * NANO), 0);
+        const tokens = bills.reduce((sum, bill) => sum + bill.tokens, 0);
+        expect(Math.round(spent.usd * NANO)).toBeGreaterThanOrEqual(nanos);
+        expect(spent.tokens).toBeGreaterThanOrEqual(tokens);
+        expect(nanos).toBeLessThanOrEqual(Math.round((start.usd ?? Infinity) * NANO));
+        expect(tokens).toBeLessThanOrEqual(start.tokens ?? Infinity);
+        // What is spent beyond the bills is what was reserved for calls of the lost.
+        expect(Math.round(spent.usd * NANO) - nanos).toBeLessThanOrEqual(Math.round((lost?.usd ?? 0) * NANO));
+      }),
+      RUNS,
+    );
+  });
+
+  test('says apart what an endpoint took beyond the limits', () => {
+    fc.assert(
+      fc.property(fc.nat(1_000), fc.nat(1_000), fc.nat(5_000), (worst, free, took) => {
+        const by = { agentId: 'ann', taskId: 't', attempt: 1 };
+        const granted = reserve(newLedger({ usd: (worst + free) / NANO }), 'c', by, { usd: worst / NANO, tokens: 1 });
+        const { spent, beyond } = settle(granted.ledger, 'c', by, { usd: took / NANO, tokens: 1 });
+        expect(Math.round(spent.usd * NANO)).toBe(Math.min(took, worst + free));
+        expect(Math.round((beyond?.usd ?? 0) * NANO)).toBe(Math.max(0, took - worst - free));
+      }),
+    );
+  });
+
+  test('grants nothing once its goal is stopped, but still settles what was granted', () => {
+    fc.assert(
+      fc.property(run, holder, ([start, ops], by) => {
+        const stopped = stop(reopen(play(start, ops).ledgers.at(-1) ?? newLedger(start)));
+        expect(reserve(stopped, 'new', by, { usd: 0, tokens: 0 })).toMatchObject({ ok: false, limit: 'ended' });
+        expect(charge(stopped, said(0, 0))).toMatchObject({ ok: false, limit: 'ended' });
+        const [id, held] = Object.entries(stopped.reserved).find(([, { traffic }]) => traffic === undefined) ?? [];
+        const settled = id === undefined || held === undefined ? stopped : settle(stopped, id, held, held);
+        expect(Object.keys(settled.reserved)).toHaveLength(
+          Object.keys(stopped.reserved).length - (id === undefined ? 0 : 1),
+        );
+        const closed = close(settled, AT);
+        expect(settle(closed, id ?? 'c', by, { usd: 1, tokens: 1 })).toBe(closed);
+      }),
+      RUNS,
+    );
+  });
+
   test('survives being written and read, whatever its agents are called, and says of each what it spent', () => {
     fc.assert(
       fc.property(run, ([start, ops]) => {
@@ -215,6 +286,7 @@ describe('a ledger', () => {
           usd: sum.nano + worst * ('traffic' in talks ? 2 : 1) > Math.round((start.usd ?? Infinity) * NANO),
           tokens: sum.tokens + tokens > (start.tokens ?? Infinity),
           messages: sum.messages + messagesIn(talks.traffic) > (start.messages ?? Infinity),
+          ended: ledger.state !== undefined,
         };
         expect(over[answer.limit]).toBe(true);
       }),
@@ -226,7 +298,7 @@ describe('a ledger', () => {
     fc.assert(
       fc.property(run, ([start, ops]) => {
         const ledger = play(start, ops).ledgers.at(-1) ?? newLedger(start);
-        const closed = close(ledger);
+        const closed = close(ledger, AT);
         expect(closed.reserved).toEqual({});
         expect(committed(closed)).toEqual(committed(ledger));
       }),

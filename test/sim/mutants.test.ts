@@ -8,6 +8,8 @@ import { type Edit, simulateMutant } from '../support/sim-mutants.ts';
 const SCHEDULES = 600;
 
 const ATTEMPT = 'shared/runtime/engine/attempt.ts';
+const CLOSING = 'shared/runtime/engine/closing.ts';
+const LEDGERS = 'shared/runtime/engine/ledgers.ts';
 const CLAIM = 'shared/runtime/engine/claim.ts';
 const JOINS = 'shared/runtime/engine/joins.ts';
 const PROPAGATE = 'shared/runtime/engine/propagate.ts';
@@ -16,7 +18,6 @@ const WORKER = 'shared/runtime/engine/worker.ts';
 const MACHINE = 'shared/core/task-machine.ts';
 const GOAL_MACHINE = 'shared/core/goal-machine.ts';
 const BUDGET = 'shared/core/budget.ts';
-const CLOSING = 'shared/runtime/engine/closing.ts';
 const REVISIONS = 'shared/runtime/engine/revisions.ts';
 
 const startsWithItsOnlyDependency: Edit = {
@@ -111,10 +112,35 @@ const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: BUDGET,
-        from: "  if (usd !== undefined && addUsd([now.usd, worst.usd]) > usd) return exceeded('usd', usd, now.usd, worst.usd);\n",
-        to: '',
+        from: 'if (cap === undefined || addUp',
+        to: "if (cap === undefined || limit === 'usd' || addUp",
       },
     ],
+  },
+  {
+    guard: 'I4: the compare-and-set on ledgers',
+    name: 'ledger-cas',
+    finds: /I4 /,
+    edits: [{ file: LEDGERS, from: '          expect: standing?.revision ?? 0,\n', to: '' }],
+  },
+  {
+    guard: 'I4: what the dead had reserved counts as spent',
+    name: 'lost-calls',
+    finds: /I4 .* models billed/,
+    edits: [
+      { file: BUDGET, from: '...settle(ledger, id, held, held),', to: '...settle(ledger, id, held, NONE),' },
+      {
+        file: BUDGET,
+        from: "export type Limits = Ledger['limits'];",
+        to: "const NONE = { usd: 0, tokens: 0 };\nexport type Limits = Ledger['limits'];",
+      },
+    ],
+  },
+  {
+    guard: 'I4: the account is closed before its sum goes into the record',
+    name: 'account-open',
+    finds: /I4 .* ledger is open/,
+    edits: [{ file: CLOSING, from: 'await ledgers.end(goalId)', to: 'await ledgers.spending(goalId)' }],
   },
   {
     guard: 'I5: the compare-and-set on goal records',
@@ -199,6 +225,12 @@ const MUTANTS: readonly Mutant[] = [
         to: 'await pass(ended, done, ahead); delivery.ack(); propagation.goOn(ended, next.record);',
       },
     ],
+  },
+  {
+    guard: 'I6: whoever gets the item of a dead agent looks how far it went along the chain',
+    name: 'going-on',
+    finds: /I6 .* which it carries, is|I5 .* is running/,
+    edits: [{ file: WORKER, from: 'return takeUp(delivery, next);', to: 'break;' }],
   },
   {
     guard: 'I6: a copy of an item is not acknowledged while its holder may still pass the news on',

@@ -40,6 +40,7 @@ export class AckWatch {
       this.problems.push(`I6 the item ${sequence} of ${id} was acknowledged while it is ${task.status}`);
     if (task.status !== 'completed' || isTerminalGoal(goal) || goal.stopping !== undefined) return;
     for (const dependent of task.dependents) this.#mustBeReleased(task, dependent, sequence);
+    this.#mustBeOver(task, sequence);
     if (grows(task)) this.#mustHaveGrown(goal, task, sequence);
   }
 
@@ -68,8 +69,29 @@ export class AckWatch {
     );
   }
 
+  /** Tasks of a chain that have no item of their own are carried by the item of the one before them: it is not acknowledged while one of them is worked on. */
+  #mustBeOver(first: TaskRecord, sequence: number): void {
+    const { goalId, taskId } = first;
+    for (let task = first; task.status === 'completed'; ) {
+      const [dependent, ...more] = task.dependents;
+      if (dependent === undefined || more.length > 0 || this.#released.has(`${goalId}.${dependent}`)) return;
+      const next = this.#task(goalId, dependent);
+      if (next === undefined || next.dependencies.length !== 1) return;
+      if (!isTerminalTask(next) && next.status !== 'pending')
+        this.problems.push(
+          `I6 the item ${sequence} of ${goalId}.${taskId} was acknowledged while ${dependent}, which it carries, is ${next.status}`,
+        );
+      task = next;
+    }
+  }
+
+  /** A task of a chain may have no item of its own: then the one that carries the task before it is there for both. */
   #isOpen(id: string): boolean {
-    return (this.#open.get(id)?.size ?? 0) > 0;
+    if ((this.#open.get(id)?.size ?? 0) > 0) return true;
+    if (this.#released.has(id)) return false;
+    const [goalId = '', taskId = ''] = id.split('.');
+    const [before, ...more] = this.#task(goalId, taskId)?.dependencies ?? [];
+    return before !== undefined && more.length === 0 && this.#isOpen(`${goalId}.${before}`);
   }
 
   #task(goalId: string, taskId: string): TaskRecord | undefined {

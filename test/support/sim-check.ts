@@ -210,8 +210,13 @@ function checkGoal(world: World, goal: SimGoal, history: History, problems: stri
     problems.push(`I4 ${goalId}: models billed ${billed} of ${Math.round(goal.usd / MICRO)}`);
   if (goal.usd !== undefined && last.spent.usd > goal.usd + MICRO / 2)
     problems.push(`I4 ${goalId} spent ${last.spent.usd} of ${goal.usd}`);
-  if (goal.usd !== undefined && last.status === 'completed' && spent < billed)
-    problems.push(`I4 ${goalId} says ${spent}, models billed ${billed}`);
+  // Also of calls whose process died in the middle, and of goals without a limit.
+  if (spent < billed) problems.push(`I4 ${goalId} says ${spent}, models billed ${billed}`);
+  const ledger = history.ledgers.get(goalId)?.at(-1);
+  // A goal whose last task asked a model in vain ends without a look at its account, in which nothing stands.
+  const empty = ledger !== undefined && close(ledger.record, '').spent.tokens === 0;
+  if (ledger !== undefined && ledger.record.state !== 'ended' && !empty)
+    problems.push(`I4 ${goalId} is ${last.status}, its ledger is ${ledger.record.state ?? 'open'}`);
 }
 
 function isLost(task: TaskRecord | undefined): boolean {
@@ -304,7 +309,7 @@ function short(value: unknown): string {
 function checkLedger(goalId: string, revisions: readonly Written<Ledger>[], problems: string[]): void {
   for (const { record, revision } of revisions) {
     const { usd, tokens, messages } = record.limits;
-    const { spent } = close(record);
+    const { spent } = close(record, '');
     const over = (limit: number | undefined, value: number): boolean =>
       limit !== undefined && value > limit + MICRO / 2;
     if (over(usd, spent.usd + spent.communicationUsd) || over(tokens, spent.tokens) || over(messages, spent.messages)) {

@@ -265,6 +265,23 @@ function budgetOf(
   };
 }
 
+/** Tasks that all ask at once, against a limit that some of them must meet: several processes on one account. */
+export function drawSpree(dice: Dice, goalId: string): SimGoal {
+  const at = dice.int(0, 3_000);
+  const tasks = Array.from({ length: dice.int(4, 10) }, (_, index) => ({
+    taskId: `t${index}`,
+    capability: dice.pick(CAPABILITIES),
+    description: `call ${index}`,
+    dependencies: [],
+    input: { ms: 0, calls: Array.from({ length: dice.int(1, 4) }, () => ({ worst: 20, actual: dice.int(0, 20) })) },
+    maxAttempts: 12,
+  }));
+  const usd = dice.int(20, 300) * MICRO;
+  const submission = { goalId, description: `goal ${goalId}`, budget: { usd }, onTaskFailure: 'continue', tasks };
+  const goal = { goalId, submission, at: [at], fate: 'accepted' as const, tasks, planned: false, usd };
+  return { ...goal, onTaskFailure: 'continue', mayComplete: false, mayCompleteCalmly: false };
+}
+
 /** `calm`: nothing in the goal itself keeps it from being completed. */
 export function drawGoal(dice: Dice, goalId: string, calm: boolean): SimGoal {
   const at = dice.int(0, 3_000);

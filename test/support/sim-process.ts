@@ -277,6 +277,7 @@ function eventsOf(world: Surroundings): EngineEvents {
     budgetRefused: (limit) => world.note(`budget refused ${limit}`),
     goalSwept: () => undefined,
     reservations: () => undefined,
+    reservationsLost: (_goalId, calls) => world.note(`lost ${calls} calls`),
     spent: () => undefined,
     engineError: (where, error) =>
       world.note(

@@ -11,12 +11,14 @@ import { MemoryBroker, seededRandom, VirtualClock } from './memory-bus.ts';
 import { type DagFaults, MemoryDag } from './memory-dag.ts';
 import { MemoryQueue, type QueueFaults } from './memory-queue.ts';
 import { AckWatch } from './sim-acks.ts';
-import { CAPABILITIES, type Dice, diceOf, drawGoal, type SimGoal, VOTERS } from './sim-goals.ts';
+import { CAPABILITIES, type Dice, diceOf, drawGoal, drawSpree, type SimGoal, VOTERS } from './sim-goals.ts';
 import { type Death, Life } from './sim-life.ts';
 import { type SimProcess, startProcess, type Surroundings } from './sim-process.ts';
 
 export const subjects = subjectsOf('mesh');
 
+/** Of so many seeds one has a goal whose tasks all fight for one budget. */
+const SPREE_EVERY = 12;
 const LEASE_MS = 5_000;
 const RECEIPT_MS = 10_000;
 /** Presence keys of dead agents stay this long. */
@@ -161,9 +163,10 @@ export class World implements Surroundings {
       this.acks.sent(subject, revision);
       this.queues.get(capability)?.push(subject, data, revision);
     };
-    this.goals =
-      setting.goals ??
-      Array.from({ length: dice.int(1, 4) }, (_, index) => drawGoal(dice, `g${index + 1}`, dice.chance(0.4)));
+    this.goals = setting.goals ?? [
+      ...Array.from({ length: dice.int(1, 4) }, (_, index) => drawGoal(dice, `g${index + 1}`, dice.chance(0.4))),
+      ...(seed % SPREE_EVERY === 0 ? [drawSpree(diceOf(seededRandom(seed + 0xcafe)), 'spree')] : []),
+    ];
   }
 
   queue(capability: string): MemoryQueue | undefined {

@@ -4,7 +4,7 @@ import { type EndedTask, isTerminalTask, NO_COST, type TaskCost, type TaskRecord
 import { addCost } from '../../core/task-machine.ts';
 import type { Delivery } from '../../ports.ts';
 import type { Json } from '../../protocol/ids.ts';
-import { HandlerError } from '../context.ts';
+import { GOAL_OVER, HandlerError } from '../context.ts';
 import type { Claim } from './claim.ts';
 import type { Deps } from './deps.ts';
 import type { Ahead, Propagation, Together } from './propagate.ts';
@@ -115,7 +115,7 @@ export function attemptsOf(parts: Parts): Attempts {
       else after(CLAIM_AFTER_MS, () => void claim.ensure().catch(() => abort.abort(GONE)));
       const left = Date.parse(task.deadline) - deps.clock.now();
       after(Math.max(1, Math.min(task.timeoutMs, left)), () =>
-        abort.abort(new HandlerError('timeout', `expected a result within ${task.timeoutMs} ms (timeoutMs)`)),
+        abort.abort(left < task.timeoutMs ? late() : timeout(task)),
       );
       const ahead = propagation.readAhead(task);
       // Awaited only at the end; until then nobody would hear of its failure.
@@ -276,10 +276,12 @@ export function attemptsOf(parts: Parts): Attempts {
         return await run();
       } catch (error) {
         if (error instanceof Ended) return await end(error.task, new Set());
-        if (error instanceof HandlerError) return await fail(error);
+        // The goal's record says what became of it; a failure of this task would say something else.
+        const over = error instanceof HandlerError && error.code === GOAL_OVER;
+        if (error instanceof HandlerError && !over) return await fail(error);
         // Whoever submitted the goal named it: a redelivery would not find it either, for as long as the goal lives (I10).
         if (error instanceof BlobUnusable) return await fail(new HandlerError(error.code, error.message));
-        if (error instanceof Dropped) {
+        if (over || error instanceof Dropped) {
           deps.events.taskDropped(task, error.message);
           // Given back at once on shutdown; otherwise it belongs to somebody else.
           if (error.message === SHUTDOWN) delivery.retry(0);
@@ -315,6 +317,14 @@ export function attemptsOf(parts: Parts): Attempts {
   }
 
   return { start };
+}
+
+function timeout({ timeoutMs }: TaskRecord): HandlerError {
+  return new HandlerError('timeout', `expected a result within ${timeoutMs} ms (timeoutMs)`);
+}
+
+function late(): HandlerError {
+  return new HandlerError('deadline_exceeded', 'the goal ran out of time (budget.wallMs)', { retry: false });
 }
 
 class Ended extends Error {

@@ -50,15 +50,18 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers, revision
     ending: {
       counts: TaskCounts;
       result: Json | undefined;
-      spending: Spending;
       firstFailure?: ErrorInfo;
       revision?: number;
       replaced?: number;
     },
   ): Promise<Moved<GoalRecord>> {
+    const { goalId } = goal.record;
+    // I4: the account is closed before its sum goes into the record, so that nothing can be spent that the record does not show.
+    const spending: Spending = await ledgers.end(goalId);
     const at = deps.clock.now();
-    const moved = await moveGoal(deps, goal.record.goalId, () => ({ type: 'finish', ...ending, at }), goal);
+    const moved = await moveGoal(deps, goalId, () => ({ type: 'finish', ...ending, spending, at }), goal);
     const standing = moved.record;
+    if (standing !== undefined && !isTerminalGoal(standing)) await ledgers.reopen(goalId);
     if (standing !== undefined && isTerminalGoal(standing)) announce(standing);
     return moved;
   }
@@ -100,7 +103,7 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers, revision
 
   async function endWith(goal: Versioned<GoalRecord>, tasks: Map<string, Versioned<TaskRecord>>): Promise<boolean> {
     if (isTerminalGoal(goal.record)) return true;
-    const { goalId, stopping, revision, sinks } = goal.record;
+    const { stopping, revision, sinks } = goal.record;
     const known = await revisions.of(goal.record);
     const replaced = new Set(known.flatMap(({ replaces }) => replaces));
     if (stopping === undefined) {
@@ -127,12 +130,10 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers, revision
           resultOf(sinks, (taskId) => completed.get(taskId)),
         )
       : undefined;
-    const spending = await ledgers.spending(goalId, true);
     const lost = records.filter((task) => replaced.has(task.taskId) && task.status !== 'completed').length;
     const moved = await finish(goal, {
       counts: { ...counts, total },
       result,
-      spending,
       ...(first === undefined ? {} : { firstFailure: failureOf(first.taskId, first.error) }),
       ...(revision === undefined ? {} : { revision, replaced: lost }),
     });
@@ -153,6 +154,7 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers, revision
     for (let rounds = 0; rounds < SCANS_MAX; rounds += 1) {
       const goal = await readGoal(deps, goalId);
       if (goal === undefined || isTerminalGoal(goal.record)) return;
+      if (rounds === 0) await ledgers.stop(goalId, goal.record.budget ?? {});
       await withoutRevision(goal.record);
       const tasks = await allTasks(goal.record);
       const error = goal.record.stopping?.error;
@@ -185,9 +187,8 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers, revision
         deps,
         resultOf(sinks, (taskId) => found.get(taskId)),
       );
-      const spending = await ledgers.spending(goalId, true);
       const counts = { total: tasks.total, completed: tasks.total, failed: 0, cancelled: 0 };
-      await finish(goal, { counts, result, spending });
+      await finish(goal, { counts, result });
     },
     async finishIfSettled(goalId) {
       const goal = await readGoal(deps, goalId);

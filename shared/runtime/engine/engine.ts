@@ -58,7 +58,7 @@ export function engineOf(deps: Deps, options: EngineOptions): Engine {
   const marks = readyMarks(deps);
   const materializer = materializerOf(deps, closing, options.predict);
   const propagation = propagationOf({ deps, memory, joins, closing, marks, materializer, revisions });
-  const sweep = sweepOf(deps, closing, propagation, revisions);
+  const sweep = sweepOf(deps, { closing, propagation, revisions, ledgers });
   const intake = intakeOf({ deps, memory, materializer, closing, sweep });
   const cancels = cancelsOf(deps, closing);
   const attempts = attemptsOf({

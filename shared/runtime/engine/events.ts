@@ -34,6 +34,8 @@ export interface EngineEvents {
   budgetRefused(limit: string, goalId: string, message: string): void;
   /** The worst case of one more call is reserved in a budget, or of one less. */
   reservations(change: 1 | -1, usd: number): void;
+  /** Calls whose holder is gone now count as spent. */
+  reservationsLost(goalId: string, calls: number): void;
   spent(kind: 'compute' | 'communication', usd: number): void;
   /** Something went wrong that the next delivery will repeat. */
   engineError(where: string, error: unknown, ids: { readonly goalId?: string; readonly taskId?: string }): void;

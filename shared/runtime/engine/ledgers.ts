@@ -1,156 +1,291 @@
-/** A goal's ledger in the DAG bucket, moved by compare-and-set (I4). Calls of one process on one ledger queue up instead of fighting each other. */
+/**
+ * A goal's ledger in the DAG bucket, moved by compare-and-set (I4). What one process wants of one ledger while a write of it is under way goes into its
+ * next write together, so that a thousand calls at a budget's edge are a few writes, not a thousand that fight each other.
+ */
 import {
   charge,
   close,
+  expire,
   type Granted,
   type Holder,
   type Limits,
   newLedger,
+  reopen,
   reserve,
   settle,
   settleTraffic,
+  stop,
   type Worst,
 } from '../../core/budget.ts';
 import { addUsd, type Said } from '../../core/cost.ts';
 import { NOTHING_SPENT, type Spending } from '../../core/goal-machine.ts';
 import { priced, trafficSum } from '../../core/traffic.ts';
 import { encode, parseTrusted } from '../../protocol/codec.ts';
+import { isTerminalGoal } from '../../protocol/goal.ts';
+import { timestamp } from '../../protocol/ids.ts';
 import type { Ledger } from '../../protocol/ledger.ts';
 import type { ModelUsage, Reservation, WorstCase } from '../../ports.ts';
 import type { Deps } from './deps.ts';
+import { readGoal } from './records.ts';
 
 export interface Ledgers {
   /** Grants the worst case of one model call, or says which limit forbids it. */
   reserve(goalId: string, limits: Limits, holder: Holder, worst: WorstCase): Promise<Reservation>;
   /** Charges messages, by type, before they are sent. */
-  charge(
-    goalId: string,
-    limits: Limits,
-    said: Messages,
-  ): Promise<Granted['ok'] | { readonly limit: string; readonly message: string }>;
+  charge(goalId: string, limits: Limits, said: Messages): Promise<true | Refusal>;
   /** Grants the most that an exchange may say before it begins; settled by what was said. */
   exchange(goalId: string, limits: Limits, holder: Holder, most: Messages): Promise<Exchange>;
-  /** What the goal spent; with `closing`, whatever is still reserved counts as spent. */
-  spending(goalId: string, closing: boolean): Promise<Spending>;
+  /** What the goal has spent so far. */
+  spending(goalId: string): Promise<Spending>;
+  /** The first call or message that a limit refused, if any was. */
+  refusal(goalId: string): Promise<Refusal | undefined>;
+  /** The goal is being stopped: from here on nothing more is granted. */
+  stop(goalId: string, limits: Limits): Promise<void>;
+  /** The goal ends: what is still reserved counts as spent, and what comes later does not count any more. */
+  end(goalId: string): Promise<Spending>;
+  /** The goal did not end after all. */
+  reopen(goalId: string): Promise<void>;
+  /** Of a goal that runs on: reservations of the dead count as spent. `alive`: agents that are there; asked only when something is reserved. */
+  sweep(goalId: string, alive: () => Promise<ReadonlySet<string>>): Promise<void>;
 }
 
 /** Messages between agents, by type. */
 export type Messages = Readonly<Record<string, Said>>;
 
+interface Refusal {
+  readonly limit: string;
+  readonly message: string;
+}
+
 export type Exchange =
   | { readonly granted: true; settle(said: Messages): Promise<void> }
-  | { readonly granted: false; readonly limit: string; readonly message: string };
+  | ({ readonly granted: false } & Refusal);
 
 type Change = (ledger: Ledger) => Granted;
+
+interface Wish {
+  readonly limits: Limits;
+  readonly by: Change;
+  readonly resolve: (granted: Granted) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Standing {
+  readonly ledger: Ledger;
+  readonly revision: number;
+}
+
 const CONFLICTS_MAX = 1_000;
+/** From this many conflicts in a row on, a process waits a moment before it tries again: many that never wait only keep each other busy. */
+const CONFLICTS_PATIENT = 3;
+const PAUSE_MS_MAX = 20;
+/** An account is closed so long before its goal's record at most. Should a finisher be slower, the record lacks what is spent meanwhile; the cap holds. */
+const ENDING_MS_MAX = 60_000;
 
 export function ledgersOf(deps: Deps): Ledgers {
-  const queues = new Map<string, Promise<unknown>>();
+  /** Wishes that wait, by goal; an entry exists while a write of that ledger is under way. */
+  const waiting = new Map<string, Wish[]>();
   let calls = 0;
   let writes = 0;
 
-  async function read(goalId: string): Promise<{ ledger: Ledger; revision: number } | undefined> {
+  async function read(goalId: string): Promise<Standing | undefined> {
     const stored = await deps.store.read(deps.subjects.ledgerKey(goalId));
     return stored === undefined ? undefined : { ledger: parseTrusted<Ledger>(stored.data), revision: stored.revision };
   }
 
-  async function change(goalId: string, limits: Limits, by: Change): Promise<Granted> {
+  /** A ledger that does not exist yet; that of a goal which is over is closed from the start. */
+  async function fresh(goalId: string, limits: Limits): Promise<Ledger> {
+    const goal = await readGoal(deps, goalId);
+    const ledger = newLedger(limits);
+    return goal !== undefined && isTerminalGoal(goal.record) ? close(ledger, timestamp(deps.clock.now())) : ledger;
+  }
+
+  async function write(goalId: string, wishes: readonly [Wish, ...Wish[]]): Promise<readonly Granted[]> {
     for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts += 1) {
+      if (conflicts >= CONFLICTS_PATIENT) await pause(deps.random() * PAUSE_MS_MAX);
       const standing = await read(goalId);
-      writes += 1;
-      const granted = by(standing?.ledger ?? newLedger(limits));
-      if (!granted.ok) {
-        deps.events.budgetRefused(granted.limit, goalId, granted.message);
+      const before = standing?.ledger ?? (await fresh(goalId, wishes[0].limits));
+      let ledger = before;
+      const answers = wishes.map(({ by }) => {
+        const granted = by(ledger);
+        ({ ledger } = granted);
         return granted;
-      }
-      const write = {
-        subject: deps.subjects.dagSubject(deps.subjects.ledgerKey(goalId)),
-        // The store takes bytes that stand for its own: two agents that charge the same at the same moment must not write the same.
-        data: encode({ ...granted.ledger, by: `${deps.agentId}.${deps.clock.now()}.${writes}` }),
-        expect: standing?.revision ?? 0,
-      };
-      if ((await deps.store.commit([write])).status === 'committed') return granted;
+      });
+      if (ledger === before) return answers;
+      writes += 1;
+      const outcome = await deps.store.commit([
+        {
+          subject: deps.subjects.dagSubject(deps.subjects.ledgerKey(goalId)),
+          // The store takes bytes that stand for its own: two agents that charge the same at the same moment must not write the same.
+          data: encode({ ...ledger, by: `${deps.agentId}.${deps.clock.now()}.${writes}` }),
+          expect: standing?.revision ?? 0,
+        },
+      ]);
+      deps.events.transition('ledger', outcome.status, { goalId });
+      if (outcome.status !== 'committed') continue;
+      const lost = (ledger.lost?.calls ?? 0) - (before.lost?.calls ?? 0);
+      if (lost > 0) deps.events.reservationsLost(goalId, lost);
+      return answers;
     }
     throw new Error(`ledger of ${goalId}: ${CONFLICTS_MAX} conflicts in a row`);
   }
 
-  /** One change at a time per goal and process. */
-  function queued(goalId: string, limits: Limits, by: Change): Promise<Granted> {
-    const before = queues.get(goalId) ?? Promise.resolve();
-    const after = before.then(() => change(goalId, limits, by));
-    const quiet = after.catch(() => undefined);
-    queues.set(goalId, quiet);
-    void quiet.then(() => queues.get(goalId) === quiet && queues.delete(goalId));
-    return after;
+  function pause(ms: number): Promise<void> {
+    return new Promise((resolve) => deps.clock.after(ms, resolve));
   }
 
-  /** Reserves, or, where no limit of that kind can be exceeded, only names what will be settled. */
-  async function hold(
-    goalId: string,
-    limits: Limits,
-    holder: Holder,
-    worst: Worst,
-    limited: boolean,
-  ): Promise<{ readonly granted: Granted | { readonly ok: true }; readonly id: string; release(): void }> {
-    calls += 1;
-    const id = `${holder.agentId}.${holder.taskId}.${holder.attempt}.${calls}`;
-    // Without a limit there is nothing to refuse; the settlement alone keeps the account.
-    const granted = limited
-      ? await queued(goalId, limits, (ledger) => reserve(ledger, id, holder, worst))
-      : ({ ok: true } as const);
-    const held = limited && granted.ok;
-    const usd = worst.traffic === undefined ? worst.usd : addUsd([worst.usd, trafficSum(worst.traffic).usd]);
-    if (held) deps.events.reservations(1, usd);
-    return { granted, id, release: () => held && deps.events.reservations(-1, usd) };
+  async function drain(goalId: string): Promise<void> {
+    for (;;) {
+      const [first, ...more] = waiting.get(goalId) ?? [];
+      if (first === undefined) break;
+      waiting.set(goalId, []);
+      const wishes = [first, ...more] as const;
+      try {
+        const answers = await write(goalId, [first, ...more]);
+        for (const [index, wish] of wishes.entries()) {
+          const answer = answers[index];
+          if (answer !== undefined) wish.resolve(answer);
+        }
+      } catch (error) {
+        for (const wish of wishes) wish.reject(error);
+      }
+    }
+    waiting.delete(goalId);
   }
+
+  async function change(goalId: string, limits: Limits, by: Change): Promise<Granted> {
+    const granted = await new Promise<Granted>((resolve, reject) => {
+      const wish = { limits, by, resolve, reject };
+      const others = waiting.get(goalId);
+      if (others !== undefined) others.push(wish);
+      else {
+        waiting.set(goalId, [wish]);
+        void drain(goalId);
+      }
+    });
+    if (!granted.ok && granted.limit !== 'ended') deps.events.budgetRefused(granted.limit, goalId, granted.message);
+    return granted;
+  }
+
+  const always =
+    (by: (ledger: Ledger) => Ledger): Change =>
+    (ledger) => ({ ok: true, ledger: by(ledger) });
+
+  function idOf(holder: Holder): string {
+    calls += 1;
+    return `${holder.agentId}.${holder.taskId}.${holder.attempt}.${calls}`;
+  }
+
+  /** Whoever was about to end the goal died between its ledger and its record: nothing could be paid for any more. */
+  async function revive(goalId: string, endedAt: string): Promise<void> {
+    if (deps.clock.now() - Date.parse(endedAt) < ENDING_MS_MAX) return;
+    const goal = await readGoal(deps, goalId);
+    if (goal !== undefined && !isTerminalGoal(goal.record)) await change(goalId, {}, always(reopen));
+  }
+
+  const at = (): string => timestamp(deps.clock.now());
 
   return {
     async reserve(goalId, limits, holder, worst) {
-      const tokens = worst.inputTokens + worst.outputTokens;
-      // A vote is always on the account while it lasts: its goal may end before it does, and then counts what is reserved.
-      const limited = limits.usd !== undefined || limits.tokens !== undefined || holder.vote === true;
-      const { granted, id, release } = await hold(goalId, limits, holder, { usd: worst.usd, tokens }, limited);
+      const id = idOf(holder);
+      const { usd, inputTokens, outputTokens, withinMs } = worst;
+      const until = withinMs === undefined ? {} : { until: timestamp(deps.clock.now() + withinMs) };
+      const most: Worst = { usd, tokens: inputTokens + outputTokens, ...until };
+      // Also without a limit: what a call that never ended cost must be on record.
+      const granted = await change(goalId, limits, (ledger) => reserve(ledger, id, holder, most));
       if (!granted.ok) return { granted: false, limit: granted.limit, message: granted.message };
+      deps.events.reservations(1, usd);
       return {
         granted: true,
-        async settle({ usd, inputTokens, outputTokens }: ModelUsage) {
-          const settled = queued(goalId, limits, (ledger) => ({
-            ok: true,
-            ledger: settle(ledger, id, holder, { usd, tokens: inputTokens + outputTokens }),
-          }));
-          await settled.finally(release);
-          deps.events.spent('compute', usd);
+        async settle(actual: ModelUsage) {
+          const paid = { usd: actual.usd, tokens: actual.inputTokens + actual.outputTokens };
+          await change(
+            goalId,
+            limits,
+            always((ledger) => settle(ledger, id, holder, paid)),
+          ).finally(() => deps.events.reservations(-1, usd));
+          deps.events.spent('compute', actual.usd);
         },
       };
     },
     async charge(goalId, limits, said) {
       const traffic = priced(deps.communication, said);
-      const granted = await queued(goalId, limits, (ledger) => charge(ledger, traffic));
+      const granted = await change(goalId, limits, (ledger) => charge(ledger, traffic));
       if (!granted.ok) return { limit: granted.limit, message: granted.message };
       deps.events.spent('communication', trafficSum(traffic).usd);
       return true;
     },
     async exchange(goalId, limits, holder, most) {
       const traffic = priced(deps.communication, most);
+      const { usd } = trafficSum(traffic);
+      const id = idOf(holder);
+      // Without a limit there is nothing to refuse; the settlement alone keeps the account.
       const limited = limits.usd !== undefined || limits.messages !== undefined;
-      const { granted, id, release } = await hold(goalId, limits, holder, { usd: 0, tokens: 0, traffic }, limited);
-      if (!granted.ok) return { granted: false, limit: granted.limit, message: granted.message };
+      if (limited) {
+        const worst: Worst = { usd: 0, tokens: 0, traffic };
+        const granted = await change(goalId, limits, (ledger) => reserve(ledger, id, holder, worst));
+        if (!granted.ok) return { granted: false, limit: granted.limit, message: granted.message };
+        deps.events.reservations(1, usd);
+      }
       return {
         granted: true,
         async settle(said) {
           const actual = priced(deps.communication, said);
-          const settled = queued(goalId, limits, (ledger) => ({ ok: true, ledger: settleTraffic(ledger, id, actual) }));
-          await settled.finally(release);
+          const settled = change(
+            goalId,
+            limits,
+            always((ledger) => settleTraffic(ledger, id, actual)),
+          );
+          await settled.finally(() => limited && deps.events.reservations(-1, usd));
           deps.events.spent('communication', trafficSum(actual).usd);
         },
       };
     },
-    async spending(goalId, closing) {
+    async spending(goalId) {
+      return spendingOf((await read(goalId))?.ledger);
+    },
+    async refusal(goalId) {
+      return (await read(goalId))?.ledger.refused;
+    },
+    async stop(goalId, limits) {
+      // Also where nothing was spent yet: work that has begun may be about to ask.
+      await change(goalId, limits, always(stop));
+    },
+    async end(goalId) {
+      if ((await read(goalId)) === undefined) return NOTHING_SPENT;
+      return spendingOf(
+        (
+          await change(
+            goalId,
+            {},
+            always((ledger) => close(ledger, at())),
+          )
+        ).ledger,
+      );
+    },
+    async reopen(goalId) {
+      await change(goalId, {}, always(reopen));
+    },
+    async sweep(goalId, alive) {
       const standing = await read(goalId);
-      if (standing === undefined) return NOTHING_SPENT;
-      const { spent, byAgent, byType = {}, votesUsd = 0 } = closing ? close(standing.ledger) : standing.ledger;
-      const { usd, tokens, messages, communicationUsd } = spent;
-      return { usd: addUsd([usd, communicationUsd]), tokens, messages, communicationUsd, byAgent, byType, votesUsd };
+      if (standing === undefined) return;
+      const { reserved, endedAt } = standing.ledger;
+      if (endedAt !== undefined) return revive(goalId, endedAt);
+      if (Object.keys(reserved).length === 0) return;
+      const there = await alive();
+      const now = deps.clock.now();
+      await change(
+        goalId,
+        {},
+        always((ledger) => expire(ledger, (agentId) => there.has(agentId), now)),
+      );
     },
   };
+}
+
+function spendingOf(ledger: Ledger | undefined): Spending {
+  if (ledger === undefined) return NOTHING_SPENT;
+  const { spent, byAgent, byType = {}, votesUsd = 0 } = ledger;
+  const { usd, tokens, messages, communicationUsd } = spent;
+  return { usd: addUsd([usd, communicationUsd]), tokens, messages, communicationUsd, byAgent, byType, votesUsd };
 }

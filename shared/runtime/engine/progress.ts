@@ -27,7 +27,7 @@ export function progressOf(deps: Deps, ledgers: Ledgers): Progress {
     // Most goals that somebody else ended are seen to be over here, by one read.
     const goal = await readGoal(deps, goalId);
     if (goal === undefined || isTerminalGoal(goal.record)) return;
-    const spending = await ledgers.spending(goalId, false);
+    const spending = await ledgers.spending(goalId);
     const { completed, failed, cancelled } = delta;
     await moveGoal(deps, goalId, () => ({ type: 'progress', completed, failed, cancelled, spending }), goal);
   }

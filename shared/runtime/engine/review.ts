@@ -5,7 +5,7 @@ import type { TaskRecord } from '../../protocol/task.ts';
 import { encode, parseTrusted } from '../../protocol/codec.ts';
 import type { Json } from '../../protocol/ids.ts';
 import type { HoldSpec } from '../vote/proposer.ts';
-import { HandlerError } from '../context.ts';
+import { GOAL_OVER, HandlerError } from '../context.ts';
 import type { Deps } from './deps.ts';
 import type { Ledgers } from './ledgers.ts';
 import { readGoal } from './records.ts';
@@ -82,14 +82,21 @@ export async function review(
   const talk = talkOf(roster.length, encode(request).length, vote.rule.maxRounds ?? 1);
   const holder = { agentId: deps.agentId, taskId: roundId, attempt: task.attempt };
   const exchange = await ledgers.exchange(task.goalId, goal?.record.budget ?? {}, holder, talk.most);
-  if (!exchange.granted) throw new HandlerError('budget_exceeded', exchange.message, { retry: false });
+  if (!exchange.granted) throw refusedError(exchange);
   try {
     const record = await hold({ ...request, signal, onSaid: talk.onSaid });
+    const refused = record.consensus ? undefined : await ledgers.refusal(task.goalId);
+    // Voters that may not ask their models abstain; no other round could be decided either.
+    if (refused !== undefined) throw new HandlerError('budget_exceeded', refused.message, { retry: false });
     return { verdict: verdictOf(record), ...inAll(talk.said()) };
   } finally {
     // Also what was said in a round that came to nothing.
     await exchange.settle(talk.said());
   }
+}
+
+function refusedError({ limit, message }: { readonly limit: string; readonly message: string }): HandlerError {
+  return new HandlerError(limit === 'ended' ? GOAL_OVER : 'budget_exceeded', message, { retry: false });
 }
 
 function verdictOf(record: RoundRecord): Verdict {

@@ -10,9 +10,17 @@ import { dependenciesDone } from '../../core/task-machine.ts';
 import type { Closing } from './closing.ts';
 import type { Deps } from './deps.ts';
 import { itemWrite } from './items.ts';
+import type { Ledgers } from './ledgers.ts';
 import { moveTask, readGoal, readTask, scanTasks, type Versioned } from './records.ts';
 import type { Propagation } from './propagate.ts';
 import type { Revisions } from './revisions.ts';
+
+interface Parts {
+  readonly closing: Closing;
+  readonly propagation: Propagation;
+  readonly revisions: Revisions;
+  readonly ledgers: Ledgers;
+}
 
 export interface Sweep {
   /** Light: deadline, stop under way, missing capabilities. Deep: the whole graph. */
@@ -26,7 +34,7 @@ const REVISION_MS = 30_000;
 /** Larger graphs are looked at only in the deep check. */
 const LIGHT_TASKS_MAX = 100;
 
-export function sweepOf(deps: Deps, closing: Closing, propagation: Propagation, revisions: Revisions): Sweep {
+export function sweepOf(deps: Deps, { closing, propagation, revisions, ledgers }: Parts): Sweep {
   async function alive(): Promise<ReadonlySet<string>> {
     return new Set((await deps.registry.list()).flatMap((agent) => agent.capabilities));
   }
@@ -122,6 +130,7 @@ export function sweepOf(deps: Deps, closing: Closing, propagation: Propagation, 
           message: `expected the goal to end within ${wallMs} ms (budget.wallMs); it did not`,
         });
       }
+      await ledgers.sweep(goalId, async () => new Set((await deps.registry.list()).map(({ agentId }) => agentId)));
       if (deep) await graph(record);
       else await missingCapabilities(record);
     },

@@ -117,6 +117,8 @@ describe('an answer that fits', () => {
     expect(worst?.inputTokens).toBeGreaterThanOrEqual(1000);
     expect(worst?.inputTokens).toBeLessThan(1200);
     expect(worst?.usd).toBeCloseTo(((worst?.inputTokens ?? 0) + 100) / 1e6, 12);
+    // Longer than a call can take: a reservation that is older is a dead agent's.
+    expect(budget.withinMs[0]).toBeGreaterThan(30_000);
   });
 
   it('reserves more once the endpoint bills more tokens than were counted', async () => {

@@ -1,7 +1,9 @@
-import type { ModelUsage, Reservation, SpendGate, WorstCase } from '../../../shared/ports.ts';
+import type { ModelUsage, Reservation, SpendGate } from '../../../shared/ports.ts';
 
 export interface RecordingGate extends SpendGate {
-  readonly reserved: WorstCase[];
+  readonly reserved: ModelUsage[];
+  /** For how long each was reserved, ms. */
+  readonly withinMs: (number | undefined)[];
   readonly settled: ModelUsage[];
   /** Reservations that are granted and not yet settled. */
   open(): number;
@@ -9,15 +11,18 @@ export interface RecordingGate extends SpendGate {
 
 /** Grants `grants` reservations, then refuses; fails when one is settled twice. */
 export function recordingGate(grants = Number.POSITIVE_INFINITY): RecordingGate {
-  const reserved: WorstCase[] = [];
+  const reserved: ModelUsage[] = [];
+  const within: (number | undefined)[] = [];
   const settled: ModelUsage[] = [];
   return {
     reserved,
+    withinMs: within,
     settled,
     open: () => reserved.length - settled.length,
-    async reserve(worst): Promise<Reservation> {
+    async reserve({ withinMs, ...worst }): Promise<Reservation> {
       if (reserved.length >= grants) return { granted: false, limit: 'usd', message: 'the budget of 1 USD is used up' };
       reserved.push(worst);
+      within.push(withinMs);
       let done = false;
       return {
         granted: true,
