@@ -30,8 +30,9 @@ export type Brief = z.infer<typeof Output>;
 export async function writeBrief(context: TaskContext<Input>): Promise<Brief> {
   const facts = await factsOf(context);
   const reasons = context.reasons.slice(-REASONS_MAX).map((reason) => clip(reason, REASON_LENGTH_MAX));
+  const missing = context.failures.map((failure) => clip(failure.description, REASON_LENGTH_MAX));
   const wanted = await wantedOf(context);
-  const answer = await context.ask(briefQuestion(wanted, facts, reasons));
+  const answer = await context.ask(briefQuestion(wanted, facts, { reasons, missing }));
   const { title, summary, statements } = answer.value;
   return { title, summary, statements: statements.slice(0, STATEMENTS_MAX), offline: answer.offline };
 }

@@ -11,6 +11,8 @@ export interface Fact {
 const FACTS_MAX = 7;
 /** Chosen sentences may take this share of a text, so that what is made of them is shorter than the text. */
 const SHARE_MAX = 0.6;
+/** What having a figure, or a name, adds to a sentence when that was asked for. */
+const KIND_ASKED = 3;
 /** Sentences with more words in common than this say the same. */
 const SAME = 0.5;
 
@@ -57,12 +59,15 @@ function scoreSentences(sentences: readonly Sentence[], description: string): nu
   const weight = (word: string) =>
     Math.log1p(inText.get(word) ?? 0) * Math.log1p(sentences.length / (inSentences.get(word) ?? 1));
   const asked = new Set(contentWords(description).filter((word) => inText.has(word)));
+  // Kinds of facts that can be asked for without a word of the text.
+  const kinds = { figures: /\bfigures\b/iu.test(description), names: /\bnames\b/iu.test(description) };
   return sentences.map((sentence, index) => {
     const words = new Set(sentence.words);
     const mean = Array.from(words, weight).reduce((sum, each) => sum + each, 0) / (words.size + 2);
     const early = 1 + 0.4 * Math.exp((-4 * index) / sentences.length);
-    const concrete =
-      1 + (figuresOf(sentence.text).length > 0 ? 0.1 : 0) + (namesOf(sentence.text).length > 0 ? 0.1 : 0);
+    const figures = figuresOf(sentence.text).length > 0 ? (kinds.figures ? KIND_ASKED : 0.1) : 0;
+    const names = namesOf(sentence.text).length > 0 ? (kinds.names ? KIND_ASKED : 0.1) : 0;
+    const concrete = 1 + figures + names;
     const wanted = 1 + (asked.size === 0 ? 0 : asked.intersection(words).size / asked.size);
     return mean * early * concrete * wanted * formOf(sentence);
   });

@@ -1,12 +1,20 @@
 /** Goal -> plan. A model proposes, code decides what of it can be run, and a fixed plan stands in when nothing usable comes. */
 import { z } from 'zod';
-import { FALLBACK_CAPABILITIES, fallbackPlan, plannable, planFrom, type Surroundings } from '../../shared/core/plan.ts';
+import {
+  type Before,
+  FALLBACK_CAPABILITIES,
+  fallbackAnew,
+  fallbackPlan,
+  plannable,
+  planFrom,
+  type Surroundings,
+} from '../../shared/core/plan.ts';
 import type { Presence } from '../../shared/protocol/agent.ts';
 import { Pattern } from '../../shared/protocol/goal.ts';
-import { Plan } from '../../shared/protocol/plan.ts';
+import { Plan, PLAN_TASK, ReplanRequest } from '../../shared/protocol/plan.ts';
 import { HandlerError, type TaskContext } from '../../shared/runtime/context.ts';
 import { capability, type Manifest } from '../../shared/runtime/manifest.ts';
-import { planQuestion } from './prompt.ts';
+import { type Anew, planQuestion } from './prompt.ts';
 
 /** Proposals a model may make for one goal: the second one knows what was wrong with the first (I10). */
 const PROPOSALS_MAX = 2;
@@ -14,12 +22,18 @@ const PROPOSALS_MAX = 2;
 const UNAVAILABLE_ATTEMPTS = 2;
 /** Characters of the goal that the model reads. */
 const GOAL_LENGTH_MAX = 8_000;
+/** Characters of a finished task's result that the model reads. */
+const EXCERPT_LENGTH_MAX = 300;
+/** Leaves room for the number of the step in an id of 64 characters. */
+const PREFIX_LENGTH_MAX = 56;
 
 type Proposal = { readonly ok: true; readonly plan: Plan } | { readonly ok: false; readonly reason: string };
 
 export async function makePlan(context: TaskContext): Promise<Plan> {
+  const asked = context.taskId === PLAN_TASK ? undefined : ReplanRequest.safeParse(context.input).data;
+  if (asked !== undefined) return planAnew(context, asked.replan);
   const goal = await context.goal();
-  const around = surroundingsOf(await context.agents(), goal.pattern);
+  const around = surroundingsOf(await context.agents(), goal);
   const proposal = await propose(context, goal.description, around);
   if (proposal.ok) return proposal.plan;
   if (!FALLBACK_CAPABILITIES.some((name) => around.capabilities.has(name))) {
@@ -37,15 +51,51 @@ export async function makePlan(context: TaskContext): Promise<Plan> {
   return fallbackPlan(goal.description, around, proposal.reason);
 }
 
-function surroundingsOf(agents: readonly Presence[], pattern: string): Surroundings {
+/** Another plan of what a failure left undone. Its tasks are named after the task that planned them. */
+async function planAnew(context: TaskContext, anew: ReplanRequest['replan']): Promise<Plan> {
+  const goal = await context.goal();
+  const capabilities = (parts: readonly { readonly capability: string }[]): ReadonlySet<string> =>
+    new Set(parts.map((part) => part.capability));
+  const before: Before = {
+    prefix: `${context.taskId.slice(0, PREFIX_LENGTH_MAX)}-`,
+    tasks: new Set([...anew.finished, ...anew.running].map(({ taskId }) => taskId)),
+    failed: capabilities(anew.failed),
+    finished: capabilities(anew.finished),
+  };
+  const around = { ...surroundingsOf(await context.agents(), goal), before };
+  const finished = anew.finished.map((part) => ({ ...part, result: excerptOf(context.dependencies[part.taskId]) }));
+  const proposal = await propose(context, goal.description, around, { ...anew, finished });
+  if (proposal.ok) return proposal.plan;
+  const plan = fallbackAnew(goal.description, around, before, proposal.reason);
+  if (plan === undefined)
+    throw new HandlerError(
+      'unplannable',
+      `there is no other way that does not need what failed, and ${proposal.reason}`,
+      {
+        retry: false,
+      },
+    );
+  context.log.warn({ event: 'plan.fallback', reason: proposal.reason }, 'what is left of the fixed steps stands in');
+  return plan;
+}
+
+function excerptOf(result: unknown): string {
+  return (JSON.stringify(result) ?? '').slice(0, EXCERPT_LENGTH_MAX).toWellFormed();
+}
+
+function surroundingsOf(
+  agents: readonly Presence[],
+  goal: { readonly pattern: string; readonly onTaskFailure: string },
+): Surroundings {
   return {
     capabilities: plannable(agents.flatMap((agent) => agent.capabilities)),
     reviewers: agents.filter((agent) => agent.capabilities.includes('review')).length,
-    pattern: Pattern.parse(pattern),
+    pattern: Pattern.parse(goal.pattern),
+    continues: goal.onTaskFailure === 'continue',
   };
 }
 
-async function propose(context: TaskContext, goal: string, around: Surroundings): Promise<Proposal> {
+async function propose(context: TaskContext, goal: string, around: Surroundings, anew?: Anew): Promise<Proposal> {
   if (around.capabilities.size === 0) return { ok: false, reason: 'no agent that could do a step is alive' };
   let problem: string | undefined;
   for (let proposals = 0; proposals < PROPOSALS_MAX; proposals += 1) {
@@ -54,6 +104,7 @@ async function propose(context: TaskContext, goal: string, around: Surroundings)
       pattern: around.pattern,
       capabilities: [...around.capabilities].toSorted(),
       problem,
+      anew,
     });
     try {
       const answer = await context.ask(question);

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { decode } from '../protocol/codec.ts';
 import { GoalRecord } from '../protocol/goal.ts';
 import { Ledger } from '../protocol/ledger.ts';
+import { Revision } from '../protocol/plan.ts';
 import type { Subjects } from '../protocol/subjects.ts';
 import { TaskRecord } from '../protocol/task.ts';
 import { RecordUnreadable } from './mesh-client-failure.ts';
@@ -57,6 +58,16 @@ export function recordReader(nc: NatsConnection, subjects: Subjects) {
         if (!message.marker) found.set(message.subject, read(TaskRecord, message));
       }
       return [...found.values()];
+    },
+
+    /** How its graph was changed while it ran, in order. */
+    async revisions(goalId: string): Promise<readonly Revision[]> {
+      const found: Revision[] = [];
+      const subject = subjects.dagSubject(subjects.revisionsOfGoal(goalId));
+      for await (const message of scanStream(nc, subjects.dagStream, [subject], { kind: 'last-per-subject' })) {
+        if (!message.marker) found.push(read(Revision, message));
+      }
+      return found.toSorted((one, other) => one.revision - other.revision);
     },
 
     /** All goals of the mesh, as a stream; one that cannot be read is the error that says so. */

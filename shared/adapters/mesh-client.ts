@@ -50,6 +50,7 @@ export async function openMesh(options: MeshOptions) {
     task: records.task,
     tasks: records.tasks,
     ledger: records.ledger,
+    revisions: records.revisions,
     goals: records.goals,
     ...submitter(nc, subjects),
     follow: (goalId: string, follow: FollowOptions) => followGoal(nc, subjects, goalId, follow),

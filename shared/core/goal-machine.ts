@@ -39,6 +39,8 @@ export type GoalEvent =
       readonly total: number;
       readonly sinks: readonly string[];
       readonly predicted: number;
+      /** It asks for the goal's so-manieth new plan. */
+      readonly replans?: number;
     }
   /** The n-th revision is carried out. */
   | { readonly type: 'revised'; readonly revision: number }
@@ -100,10 +102,15 @@ export interface Birth {
   readonly total: number;
   readonly sinks: readonly string[];
   readonly predicted: number;
+  /** How often what a failure leaves undone may be planned anew; default never. */
+  readonly replansMax?: number;
+  /** How often the graph may be revised, where that is known at birth. */
+  readonly revisionsMax?: number;
 }
 
 /** The first record of an accepted goal. */
 export function newGoal(submission: GoalSubmission, birth: Birth, status: 'planning' | 'running'): LiveGoal {
+  const { replansMax = 0, revisionsMax = 0 } = birth;
   return {
     goalId: birth.goalId,
     description: submission.description,
@@ -122,6 +129,8 @@ export function newGoal(submission: GoalSubmission, birth: Birth, status: 'plann
     receipt: birth.receipt,
     acceptedBy: birth.acceptedBy,
     sinks: [...birth.sinks],
+    ...(replansMax === 0 ? {} : { replansMax }),
+    ...(revisionsMax === 0 ? {} : { revisionsMax }),
   };
 }
 
@@ -241,6 +250,7 @@ function revise(goal: LiveGoal, event: Extract<GoalEvent, { type: 'revise' }>): 
       tasks: { ...goal.tasks, total: event.total },
       sinks: [...event.sinks],
       cost: { ...goal.cost, predicted: addUsd([goal.cost.predicted, event.predicted]) },
+      ...(event.replans === undefined ? {} : { replans: event.replans }),
     },
   };
 }

@@ -5,6 +5,7 @@ import {
   GoalSubmission,
   MAX_ATTEMPTS_DEFAULT,
   type RejectCode,
+  REPLANS_DEFAULT,
   TASKS_MAX,
   TASK_TIMEOUT_MS_DEFAULT,
   TaskShorthand,
@@ -12,7 +13,7 @@ import {
   WALL_MS_DEFAULT,
 } from '../protocol/goal.ts';
 import { isId, type Json, timestamp } from '../protocol/ids.ts';
-import { type GraphTask, PLAN_TASK, type Plan } from '../protocol/plan.ts';
+import { PLAN_TASK, type Plan, type GraphTask, REVISIONS_MAX } from '../protocol/plan.ts';
 import { PLAN_CAPABILITY } from '../protocol/subjects.ts';
 import { NO_COST, type TaskRecord } from '../protocol/task.ts';
 import { dependentsOf, validateGraph } from './dag.ts';
@@ -194,8 +195,29 @@ export function firstRecords(tasks: readonly GraphTask[], goal: GoalFacts): read
     ...(goal.continues ? { continues: true as const } : {}),
     ...(task.assignee === undefined ? {} : { assignee: task.assignee }),
     ...(goal.revisable ? { revisable: true as const } : {}),
+    ...(task.tolerant === undefined ? {} : { tolerant: task.tolerant }),
+    ...(task.failures === undefined ? {} : { failures: task.failures }),
     status: task.dependencies.length === 0 ? ('ready' as const) : ('pending' as const),
   }));
+}
+
+/** New plans that a failure may lead to: as the user said, else some for a goal whose plan is the planner's own. */
+export function replansOf({ replans, pattern }: GoalSubmission, explicit: boolean): number {
+  return replans ?? (!explicit && pattern === 'orchestrator' ? REPLANS_DEFAULT : 0);
+}
+
+/** A new plan is asked for by one revision and brought by another; more where several tasks fail at once. */
+const REVISIONS_PER_REPLAN = 8;
+
+/** How often the graph of these tasks may be revised: as its plan asks for, and by every repair that there may be (I10). */
+export function revisionsMaxOf(
+  goal: { readonly replansMax?: number | undefined; readonly onTaskFailure: 'fail' | 'continue' },
+  tasks: readonly TaskSpec[],
+  asked: number,
+): number {
+  const tolerant = goal.onTaskFailure === 'continue' && tasks.some((task) => task.tolerant === true);
+  const repairs = REVISIONS_PER_REPLAN * (goal.replansMax ?? 0) + (tolerant ? tasks.length : 0);
+  return Math.min(REVISIONS_MAX, asked + repairs);
 }
 
 /** When the goal's wall clock runs out, ms since the epoch. */

@@ -32,6 +32,21 @@ export interface Surroundings {
   /** Agents that are alive and have the capability `review`. */
   readonly reviewers: number;
   readonly pattern: Pattern;
+  /** A parallel part that fails is left out of the join, which names it. */
+  readonly continues: boolean;
+  /** Present when what a failure left undone is planned anew. */
+  readonly before?: Before;
+}
+
+/** What a new plan of a goal goes on from. */
+export interface Before {
+  /** First part of the names of its tasks: no two plans of a goal name alike. */
+  readonly prefix: string;
+  /** Tasks that are finished, or under way: its steps may wait for them. */
+  readonly tasks: ReadonlySet<string>;
+  /** Capabilities of tasks that failed, and of tasks that are finished. */
+  readonly failed: ReadonlySet<string>;
+  readonly finished: ReadonlySet<string>;
 }
 
 export type PlanProblemCode =
@@ -54,7 +69,7 @@ export type Planned =
 
 /** The proposed steps as a plan of `t1` to `tn` in an order in which they can run; the goal's pattern has the last word on the dependencies. */
 export function planFrom(steps: readonly ProposedStep[], around: Surroundings): Planned {
-  const resolved = resolve(steps, around.capabilities);
+  const resolved = resolve(steps, around);
   if (!resolved.ok) return resolved;
   const sorted = validateGraph(resolved.nodes.map(({ taskId, dependencies }) => ({ taskId, dependencies })));
   if (!sorted.ok) return { ok: false, problem: inWordsOfTheModel(sorted.fault, resolved.nodes) };
@@ -62,16 +77,16 @@ export function planFrom(steps: readonly ProposedStep[], around: Surroundings): 
   const rankOf = (listed: string): number => ranks.get(listed) ?? 0;
   const tasks = resolved.nodes
     .toSorted((one, other) => rankOf(one.taskId) - rankOf(other.taskId))
-    .map(({ step, dependencies }, position) =>
-      taskOf(around, {
+    .map(({ step, dependencies, before }, position) => {
+      const own = dependencies.map((dependency) => rankOf(dependency));
+      return taskOf(around, {
         position,
         capability: step.capability,
         description: wordsOf(step),
-        dependencies: shaped(around.pattern, position, steps.length, () =>
-          dependencies.map((dependency) => taskIdAt(rankOf(dependency))),
-        ),
-      }),
-    );
+        after: around.before === undefined ? shaped(around.pattern, position, steps.length, own) : own,
+        before,
+      });
+    });
   return { ok: true, plan: { tasks, source: 'model' } };
 }
 
@@ -91,7 +106,26 @@ export function fallbackPlan(goal: string, around: Surroundings, reason: string)
       position,
       capability,
       description: clip(`${verb}: ${goal}`, STEP_DESCRIPTION_MAX),
-      dependencies: shaped(around.pattern, position, FIXED_STEPS.length, () => chained(position)),
+      after: shaped(around.pattern, position, FIXED_STEPS.length, chained(position)),
+      before: [],
+    }),
+  );
+  return { tasks, source: 'fallback', reason: clip(reason, STEP_DESCRIPTION_MAX) };
+}
+
+/** What is left of the fixed three steps without what failed and what is done, in a chain behind what is done; undefined when nothing is left. */
+export function fallbackAnew(goal: string, around: Surroundings, before: Before, reason: string): Plan | undefined {
+  const left = FIXED_STEPS.filter(
+    ({ capability }) => !before.failed.has(capability) && !before.finished.has(capability),
+  );
+  if (left.length === 0) return undefined;
+  const tasks = left.map(({ capability, verb }, position) =>
+    taskOf(around, {
+      position,
+      capability,
+      description: clip(`${verb}: ${goal}`, STEP_DESCRIPTION_MAX),
+      after: chained(position),
+      before: position === 0 ? [...before.tasks] : [],
     }),
   );
   return { tasks, source: 'fallback', reason: clip(reason, STEP_DESCRIPTION_MAX) };
@@ -108,6 +142,8 @@ export function plannable(capabilities: Iterable<string>): ReadonlySet<string> {
 interface Resolved {
   readonly taskId: string;
   readonly dependencies: readonly string[];
+  /** Tasks that were there before this plan. */
+  readonly before: readonly string[];
   readonly step: ProposedStep;
 }
 
@@ -115,7 +151,7 @@ type Resolution =
   | { readonly ok: true; readonly nodes: readonly Resolved[] }
   | { readonly ok: false; readonly problem: PlanProblem };
 
-function resolve(steps: readonly ProposedStep[], alive: ReadonlySet<string>): Resolution {
+function resolve(steps: readonly ProposedStep[], { capabilities: alive, before }: Surroundings): Resolution {
   const refuse = (code: PlanProblemCode, message: string): Resolution => ({ ok: false, problem: { code, message } });
   if (steps.length === 0) return refuse('no_steps', 'expected at least one step, got none');
   if (steps.length > STEPS_MAX) {
@@ -126,6 +162,11 @@ function resolve(steps: readonly ProposedStep[], alive: ReadonlySet<string>): Re
   const names = new Map<string, string>();
   for (const [position, { id, capability }] of steps.entries()) {
     if (names.has(id)) return refuse('duplicate_step', `expected each step id once, got ${quoted(id)} twice`);
+    if (before?.tasks.has(id) === true)
+      return refuse(
+        'duplicate_step',
+        `expected new step ids, got ${quoted(id)}, which is a task that was there before`,
+      );
     names.set(id, taskIdAt(position));
     if (!usable.has(capability)) {
       const expected = `step ${quoted(id)}: expected a capability out of ${[...usable].join(', ')}`;
@@ -135,15 +176,20 @@ function resolve(steps: readonly ProposedStep[], alive: ReadonlySet<string>): Re
   const nodes: Resolved[] = [];
   for (const [position, step] of steps.entries()) {
     const dependencies = new Set<string>();
+    const earlier = new Set<string>();
     for (const dependency of step.dependsOn) {
       const name = names.get(dependency);
+      if (name === undefined && before?.tasks.has(dependency) === true) {
+        earlier.add(dependency);
+        continue;
+      }
       if (name === undefined) {
         const problem = `step ${quoted(step.id)} depends on ${quoted(dependency)}, which is not the id of a step`;
         return refuse('unknown_dependency', problem);
       }
       dependencies.add(name);
     }
-    nodes.push({ taskId: taskIdAt(position), dependencies: [...dependencies], step });
+    nodes.push({ taskId: taskIdAt(position), dependencies: [...dependencies], before: [...earlier], step });
   }
   return { ok: true, nodes };
 }
@@ -161,20 +207,20 @@ function taskIdAt(position: number): string {
   return `t${position + 1}`;
 }
 
-function chained(position: number): string[] {
-  return position === 0 ? [] : [taskIdAt(position - 1)];
+function chained(position: number): number[] {
+  return position === 0 ? [] : [position - 1];
 }
 
 /** Sequential: each step waits for the one before. Parallel: nothing waits but the last step, which joins the others. Else: as planned. */
-function shaped(pattern: Pattern, position: number, steps: number, planned: () => string[]): string[] {
+function shaped(pattern: Pattern, position: number, steps: number, planned: number[]): number[] {
   switch (pattern) {
     case 'sequential':
       return chained(position);
     case 'parallel':
-      return position === steps - 1 ? Array.from({ length: position }, (_, earlier) => taskIdAt(earlier)) : [];
+      return position === steps - 1 ? Array.from({ length: position }, (_, earlier) => earlier) : [];
     case 'orchestrator':
     case 'peer-to-peer':
-      return planned();
+      return planned;
   }
 }
 
@@ -182,16 +228,22 @@ interface Placed {
   readonly position: number;
   readonly capability: string;
   readonly description: string;
-  readonly dependencies: string[];
+  /** Positions of the steps that it waits for. */
+  readonly after: readonly number[];
+  readonly before: readonly string[];
 }
 
-function taskOf(around: Surroundings, { position, capability, description, dependencies }: Placed): TaskSpec {
+function taskOf(around: Surroundings, { position, capability, description, after, before }: Placed): TaskSpec {
   const vote = capability === 'code' ? voteAmong(around.reviewers) : undefined;
+  const nameAt = (place: number): string => `${around.before?.prefix ?? ''}${taskIdAt(place)}`;
+  const dependencies = [...before, ...after.map(nameAt)];
+  const joins = around.pattern === 'parallel' && dependencies.length > 0;
   return {
-    taskId: taskIdAt(position),
+    taskId: nameAt(position),
     capability,
     description,
     dependencies,
+    ...(joins && around.continues ? { tolerant: true as const } : {}),
     ...(vote === undefined ? {} : { vote }),
   };
 }

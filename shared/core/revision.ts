@@ -5,6 +5,7 @@
  * Replaced tasks stay in the graph as records and count for nothing: neither their end nor their failure matters to the goal any more. So it does not
  * matter either when one of them starts while the revision is carried out: it wins, and ends by itself.
  */
+import { PLAN_TASK, type Revision } from '../protocol/plan.ts';
 import { PLAN_CAPABILITY } from '../protocol/subjects.ts';
 import type { TaskRecord } from '../protocol/task.ts';
 import { type Node, sinksOf, validateGraph } from './dag.ts';
@@ -78,6 +79,30 @@ export function stateOf(task: TaskRecord): NodeState {
     case 'cancelled':
       return task.status;
   }
+}
+
+/** Tasks that were asked to plan anew what a failure left undone. */
+export function plannersOf(known: readonly Revision[]): ReadonlySet<string> {
+  return new Set(
+    known.flatMap(({ repairs, tasks }) => (repairs?.kind === 'replan' ? tasks.map(({ taskId }) => taskId) : [])),
+  );
+}
+
+/** A goal's graph as its records tell it. */
+export function liveGraph(tasks: ReadonlyMap<string, TaskRecord>, known: readonly Revision[]): LiveGraph {
+  const planners = plannersOf(known);
+  return {
+    nodes: [...tasks.values()].map((task) => ({
+      taskId: task.taskId,
+      // It has seen their results. Those that its plan does without are still the goal's.
+      dependencies: planners.has(task.taskId) && task.status === 'completed' ? [] : task.dependencies,
+      state: stateOf(task),
+    })),
+    replaced: new Set(known.flatMap(({ replaces }) => replaces)),
+    // The first plan became the first graph.
+    causes: new Set([PLAN_TASK, ...known.map(({ cause }) => cause)]),
+    revisions: known.length,
+  };
 }
 
 /** The end of this task is for the graph to grow from: its goal does not end, and what waits for the task does not start, before it has. */

@@ -102,6 +102,8 @@ function common(task: TaskRecord) {
     ...(task.continues === undefined ? {} : { continues: task.continues }),
     ...(task.assignee === undefined ? {} : { assignee: task.assignee }),
     ...(task.revisable === undefined ? {} : { revisable: task.revisable }),
+    ...(task.tolerant === undefined ? {} : { tolerant: task.tolerant }),
+    ...(task.failures === undefined ? {} : { failures: task.failures }),
     ...(task.reworks === undefined ? {} : { reworks: task.reworks }),
     ...(task.reasons === undefined ? {} : { reasons: task.reasons }),
   };

@@ -10,6 +10,8 @@ export const WALL_MS_DEFAULT = 24 * 60 * 60 * 1000;
 const WALL_MS_MAX = 7 * WALL_MS_DEFAULT;
 export const MAX_ATTEMPTS_DEFAULT = 3;
 export const TASK_TIMEOUT_MS_DEFAULT = 300_000;
+export const REPLANS_DEFAULT = 2;
+const REPLANS_MAX = 8;
 
 const Description = z.string().min(1).max(DESCRIPTION_MAX);
 const MaxAttempts = z.int().min(1).max(100);
@@ -35,6 +37,8 @@ export const TaskSpec = z.object({
   dependencies: z.array(Id).default([]),
   maxAttempts: MaxAttempts.optional(),
   timeoutMs: TimeoutMs.optional(),
+  /** With `onTaskFailure: continue`: a dependency that fails is taken out and named in `failures`, as long as another one is left. */
+  tolerant: z.literal(true).optional(),
   vote: TaskVote.optional(),
 });
 export type TaskSpec = z.infer<typeof TaskSpec>;
@@ -48,6 +52,8 @@ export const GoalSubmission = z.object({
   tasks: z.array(TaskSpec).min(1).optional(),
   budget: Budget.optional(),
   onTaskFailure: z.enum(['fail', 'continue']).default('fail'),
+  /** How often what a failed task leaves undone may be planned anew; default 2 for a planned `orchestrator` goal, 0 for all others. */
+  replans: z.int().min(0).max(REPLANS_MAX).optional(),
   metadata: z.record(z.string(), z.json()).optional(),
 });
 export type GoalSubmission = z.infer<typeof GoalSubmission>;
@@ -128,6 +134,9 @@ const GoalInternals = {
   /** Revisions of the graph so far (`plan.<goalId>.<n>`), and how many there may be. Absent: none. */
   revision: z.int().min(1).optional(),
   revisionsMax: z.int().min(1).optional(),
+  /** How often what a failure leaves undone may be planned anew, and how often it was. */
+  replansMax: z.int().min(1).optional(),
+  replans: z.int().min(1).optional(),
 };
 
 const GoalPublic = {

@@ -5,12 +5,13 @@
 import { z } from 'zod';
 import { TASKS_MAX, TaskSpec } from './goal.ts';
 import { Id, Timestamp } from './ids.ts';
+import { TaskFailure } from './task.ts';
 
 /** taskId of the task that plans first; reserved in planned graphs. */
 export const PLAN_TASK = 'plan';
 
 /** The graph of one goal is revised at most this often, whatever a plan asks for (I10). */
-const REVISIONS_MAX = 64;
+export const REVISIONS_MAX = 64;
 
 export const Plan = z.object({
   tasks: z.array(TaskSpec).min(1).max(TASKS_MAX),
@@ -27,8 +28,28 @@ export type Plan = z.infer<typeof Plan>;
 /** A task as the engine makes it. What it adds to a TaskSpec comes neither with a submission nor with a plan. */
 export const GraphTask = TaskSpec.extend({
   assignee: Id.optional(),
+  /** Tasks that it does without, because they failed. */
+  failures: z.array(TaskFailure).optional(),
 });
 export type GraphTask = z.infer<typeof GraphTask>;
+
+const Part = z.object({ taskId: Id, capability: Id, description: z.string() });
+
+/** Input of a task of capability `plan` by which the engine asks for another plan of what a failure left undone. */
+export const ReplanRequest = z.object({
+  replan: z.object({
+    /** 1 for the first new plan of the goal; new tasks are named after it. */
+    number: z.int().min(1),
+    failed: z.array(Part.extend({ error: z.object({ code: z.string(), message: z.string() }) })),
+    /** Never begun, given up with what failed. */
+    waiting: z.array(Part),
+    /** Their results are the dependencies of the task that plans. */
+    finished: z.array(Part),
+    /** Under way; they go on. */
+    running: z.array(Part),
+  }),
+});
+export type ReplanRequest = z.infer<typeof ReplanRequest>;
 
 /**
  * `plan.<goalId>.<n>` in the DAG bucket, n from 1: the n-th change of a running goal's graph, created once and followed from there on, whoever dies.
@@ -50,6 +71,13 @@ export const Revision = z.object({
   /** Expected price of the new tasks, USD. */
   predicted: z.number().nonnegative(),
   reason: z.string().optional(),
+  /** A failure made it necessary. `merge`: tolerant tasks do without what failed. `replan`: the number-th new plan of the goal is asked for. */
+  repairs: z
+    .discriminatedUnion('kind', [
+      z.object({ kind: z.literal('merge'), failure: TaskFailure }),
+      z.object({ kind: z.literal('replan'), number: z.int().min(1), failure: TaskFailure }),
+    ])
+    .optional(),
   createdAt: Timestamp,
 });
 export type Revision = z.infer<typeof Revision>;

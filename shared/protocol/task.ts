@@ -22,6 +22,10 @@ export const NO_COST: TaskCost = { usd: 0, inputTokens: 0, outputTokens: 0, mess
 /** A result that waits for its voters' decision: persisted before the round, so that a takeover votes on it instead of working again. */
 const Candidate = z.object({ result: z.json(), rework: z.int().nonnegative() });
 
+/** A task that failed for good, as those that do without its result see it. */
+export const TaskFailure = z.object({ taskId: Id, description: z.string(), error: ErrorInfo });
+export type TaskFailure = z.infer<typeof TaskFailure>;
+
 const Common = {
   goalId: Id,
   taskId: Id,
@@ -47,6 +51,9 @@ const Common = {
   assignee: Id.optional(),
   /** The goal's graph may be revised: tasks that came later may wait for this one without standing in `dependents`. */
   revisable: z.literal(true).optional(),
+  /** It does without dependencies that fail, which are then in `failures` instead. */
+  tolerant: z.literal(true).optional(),
+  failures: z.array(TaskFailure).optional(),
   /** Reasons of voters that sent the result back, oldest first, and how often they did. */
   reworks: z.int().nonnegative().optional(),
   reasons: z.array(z.string()).optional(),

@@ -2,6 +2,7 @@
 import type { z } from 'zod';
 import type { ModelUsage } from '../ports.ts';
 import type { Presence } from '../protocol/agent.ts';
+import type { TaskFailure } from '../protocol/task.ts';
 
 export interface Ask<T> {
   /** Name of the structured output; the offline endpoint answers by it. */
@@ -46,12 +47,19 @@ export interface TaskContext<In = unknown> extends Shared {
   readonly input: In;
   /** Results of the dependencies, by taskId. */
   readonly dependencies: Readonly<Record<string, unknown>>;
+  /** Dependencies that failed, and that this task does without; only a tolerant task has any. They are put into its result, as `failedParts`. */
+  readonly failures: readonly TaskFailure[];
   /** 1 for the first attempt. */
   readonly attempt: number;
   /** Why voters sent the result back, oldest first; empty at first. */
   readonly reasons: readonly string[];
   /** The goal as the user said it. */
-  goal(): Promise<{ readonly description: string; readonly input: unknown; readonly pattern: string }>;
+  goal(): Promise<{
+    readonly description: string;
+    readonly input: unknown;
+    readonly pattern: string;
+    readonly onTaskFailure: string;
+  }>;
   /** Agents that are alive now. */
   agents(): Promise<readonly Presence[]>;
 }

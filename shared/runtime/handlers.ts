@@ -3,7 +3,8 @@ import type { Logger } from 'pino';
 import { addCost } from '../core/task-machine.ts';
 import { fit } from '../protocol/codec.ts';
 import { isTerminalGoal } from '../protocol/goal.ts';
-import { NO_COST, type TaskCost } from '../protocol/task.ts';
+import { isBlobRef } from '../protocol/ids.ts';
+import { NO_COST, type TaskCost, type TaskFailure } from '../protocol/task.ts';
 import type { Ballot, VoteRequest } from '../protocol/vote.ts';
 import { ask, type Asker } from './asking.ts';
 import { type Ask, HandlerError, type TaskContext } from './context.ts';
@@ -48,6 +49,7 @@ export function handlerRunner(deps: Deps, manifest: Manifest, asker: Asker, log:
       description: task.description,
       input: call.input,
       dependencies: call.dependencies,
+      failures: task.failures ?? [],
       attempt,
       reasons: task.reasons ?? [],
       signal,
@@ -60,14 +62,22 @@ export function handlerRunner(deps: Deps, manifest: Manifest, asker: Asker, log:
         const standing = await readOnce();
         if (standing === undefined) throw new HandlerError('goal_missing', `goal ${goalId} has no record`);
         const { description, pattern } = standing.record;
-        return { description, pattern, input: await resolved(deps, standing.record.input) };
+        const onTaskFailure = 'onTaskFailure' in standing.record ? standing.record.onTaskFailure : 'fail';
+        return { description, pattern, onTaskFailure, input: await resolved(deps, standing.record.input) };
       },
       agents: () => deps.registry.list(),
     };
     const output = fit(capability.output, await guarded(() => capability.run(context)));
     if (!output.ok) throw new HandlerError('invalid_output', `output of ${task.capability}: ${output.message}`);
-    return output.value;
+    return naming(task.failures, output.value);
   };
+}
+
+/** Parts that a task had to do without stand in its result whatever its handler, or a model, says of them; one that is no object is put beside them. */
+function naming(failures: readonly TaskFailure[] = [], result: unknown): unknown {
+  if (failures.length === 0) return result;
+  const object = typeof result === 'object' && result !== null && !Array.isArray(result) && !isBlobRef(result);
+  return { ...(object ? result : { result }), failedParts: failures };
 }
 
 /** Whatever a handler throws becomes an error that says what to do with the attempt. */

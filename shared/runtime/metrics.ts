@@ -158,6 +158,11 @@ export function metricsOf(capabilities: readonly string[] = []) {
       [],
     ),
     deadLetters: counter('conclave_dead_letters_total', 'Dead letters that this agent wrote', ['code']),
+    repairs: counter(
+      'conclave_goal_repairs_total',
+      'Graphs that were changed because a task failed; kind replan (another plan) or merge (done without it)',
+      ['kind'],
+    ),
     sweepRepairs: counter('conclave_sweep_repairs_total', 'Repairs by the sweep; normally none', []),
     engineErrors: counter('conclave_engine_errors_total', 'Errors that a redelivery repairs', ['where']),
     receipts: gauge('conclave_receipts_held', 'Submissions of running goals whose receipt this agent holds', []),

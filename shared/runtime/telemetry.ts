@@ -62,6 +62,21 @@ export function engineEvents(log: Logger, metrics: Metrics, counts: EndpointCoun
         'goal ended',
       );
     },
+    goalRevised({ goalId, correlationId, replansMax }, revision) {
+      const { revision: number, cause, replaces, tasks, repairs, reason } = revision;
+      const adds = tasks.map(({ taskId }) => taskId);
+      const change = { event: 'goal.revised', goalId, correlationId, revision: number, cause, replaces, adds, reason };
+      if (repairs === undefined) return log.info(change, 'the graph of a goal was changed');
+      metrics.repairs.inc({ kind: repairs.kind });
+      const { kind, failure } = repairs;
+      const replans = kind === 'replan' ? { replan: repairs.number, replansMax } : {};
+      return log.warn(
+        { ...change, kind, ...replans, code: failure.error.code, failed: failure.error.message },
+        kind === 'replan'
+          ? 'a task failed: its part of the plan is planned anew'
+          : 'a task failed: others do without it',
+      );
+    },
     goalStopping(goalId, status, code, message) {
       log.warn({ event: 'goal.stopping', goalId, status, code, reason: message }, 'goal is being stopped');
     },

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { validateGraph } from '../../shared/core/dag.ts';
 import {
+  fallbackAnew,
   fallbackPlan,
   plannable,
   planFrom,
@@ -72,10 +73,11 @@ const surroundings: fc.Arbitrary<Surroundings> = fc.record({
   capabilities: fc.constant(new Set(ALIVE)),
   reviewers: fc.nat(7),
   pattern: fc.constantFrom(...Pattern.options),
+  continues: fc.boolean(),
 });
 
 /** What every plan must be, whoever it came from. */
-function expectSound(plan: Plan, pattern: Pattern): void {
+function expectSound(plan: Plan, { pattern, continues }: Surroundings): void {
   expect(Plan.safeParse(plan).success).toBe(true);
   expect(plan.tasks.length).toBeLessThanOrEqual(STEPS_MAX);
   expect(plan.tasks.map((task) => task.taskId)).toEqual(plan.tasks.map((_, at) => `t${at + 1}`));
@@ -89,6 +91,8 @@ function expectSound(plan: Plan, pattern: Pattern): void {
       'dependencies',
       'description',
       'taskId',
+      // Only a join can do without a part, and only where a failure is not the end.
+      ...(pattern === 'parallel' && continues && task.dependencies.length > 0 ? ['tolerant'] : []),
       ...(task.vote === undefined ? [] : ['vote']),
     ]);
     const earlier = plan.tasks.slice(0, at).map((before) => before.taskId);
@@ -105,7 +109,7 @@ describe('a plan out of proposed steps', () => {
       fc.property(fc.array(hostileStep, { maxLength: 8 }), surroundings, (steps, around) => {
         const planned = planFrom(steps, around);
         if (planned.ok) {
-          expectSound(planned.plan, around.pattern);
+          expectSound(planned.plan, around);
           return;
         }
         expect(planned.problem.message.length).toBeLessThan(2_000);
@@ -124,7 +128,7 @@ describe('a plan out of proposed steps', () => {
         expect(planned.ok).toBe(byName.ok);
         if (planned.ok) {
           sound += 1;
-          expectSound(planned.plan, around.pattern);
+          expectSound(planned.plan, around);
         } else {
           cyclic += 1;
           expect(planned.problem.code).toBe('cyclic_dependencies');
@@ -140,7 +144,12 @@ describe('a plan out of proposed steps', () => {
     fc.assert(
       fc.property(plausibleSteps, (steps) => {
         const titled = steps.map((step) => ({ ...step, description: step.id }));
-        const planned = planFrom(titled, { capabilities: new Set(ALIVE), reviewers: 0, pattern: 'orchestrator' });
+        const planned = planFrom(titled, {
+          capabilities: new Set(ALIVE),
+          reviewers: 0,
+          pattern: 'orchestrator',
+          continues: false,
+        });
         if (!planned.ok) return;
         const nameOf = new Map(planned.plan.tasks.map((task) => [task.description, task.taskId]));
         for (const step of steps) {
@@ -171,6 +180,54 @@ describe('a plan out of proposed steps', () => {
   });
 });
 
+describe('another plan of what a failure left undone', () => {
+  const known = ['t1', 't2', 'x-3'];
+  const before = fc.record({
+    prefix: fc.constant('replan-1-'),
+    tasks: fc.subarray(known).map((ids) => new Set(ids)),
+    failed: fc.subarray(['research', 'code', 'review']).map((names) => new Set(names)),
+    finished: fc.subarray(['research', 'code', 'review']).map((names) => new Set(names)),
+  });
+
+  test('names its tasks its own way, and waits for its own and for what there is, and for nothing else', () => {
+    let planned = 0;
+    let refused = 0;
+    fc.assert(
+      fc.property(fc.array(hostileStep, { maxLength: 4 }), surroundings, before, (steps, plain, there) => {
+        const around = { ...plain, before: there };
+        const answer = planFrom(steps, around);
+        if (!answer.ok) {
+          refused += 1;
+          return;
+        }
+        planned += 1;
+        const own = answer.plan.tasks.map(({ taskId }) => taskId);
+        expect(own).toEqual(steps.map((_, at) => `replan-1-t${at + 1}`));
+        const allowed = new Set([...own, ...there.tasks]);
+        for (const { dependencies } of answer.plan.tasks) for (const id of dependencies) expect(allowed).toContain(id);
+        expect(Plan.safeParse(answer.plan).success).toBe(true);
+        expect(steps.every(({ id }) => !there.tasks.has(id))).toBe(true);
+      }),
+      { numRuns: 3_000 },
+    );
+    expect(planned).toBeGreaterThan(100);
+    expect(refused).toBeGreaterThan(100);
+  });
+
+  test('by fixed steps leaves out what failed and what is done', () => {
+    fc.assert(
+      fc.property(surroundings, before, (plain, there) => {
+        const plan = fallbackAnew('goal', { ...plain, before: there }, there, 'why');
+        const left = ['research', 'code', 'review'].filter(
+          (name) => !there.failed.has(name) && !there.finished.has(name),
+        );
+        expect(plan?.tasks.map(({ capability }) => capability) ?? []).toEqual(left);
+        expect(plan?.tasks[0]?.dependencies ?? [...there.tasks]).toEqual([...there.tasks]);
+      }),
+    );
+  });
+});
+
 describe('the fixed plan', () => {
   test('it is sound for any goal and any reason', () => {
     fc.assert(
@@ -180,7 +237,7 @@ describe('the fixed plan', () => {
         surroundings,
         (goal, reason, around) => {
           const plan = fallbackPlan(goal, around, reason);
-          expectSound(plan, around.pattern);
+          expectSound(plan, around);
           expect(plan.source).toBe('fallback');
           expect(plan.tasks.map((task) => task.capability)).toEqual(['research', 'code', 'review']);
         },

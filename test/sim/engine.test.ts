@@ -44,6 +44,8 @@ const MUST_BITE = [
   'transition goal.revise',
   'transition goal.revised',
   'transition replace',
+  'revised replan',
+  'revised merge',
   'conflict replace',
   'attempt timeout',
   'budget refused usd',
@@ -153,11 +155,48 @@ const revised: SimGoal = {
   },
 };
 
+/** A task fails for good, what stands in for it in the next plan does too, and the plan after that goes through. */
+const BROKEN = [
+  { ...ECHO, taskId: 't0', dependencies: [], input: { ms: 0 } },
+  { ...ECHO, taskId: 't1', dependencies: ['t0'], input: { ms: 10, fatal: true, again: 1 } },
+  { ...ECHO, taskId: 't2', dependencies: ['t0'], input: { ms: 60, sideEffect: true } },
+  { ...ECHO, taskId: 't3', dependencies: ['t1', 't2'], input: { ms: 0 } },
+];
+const repaired: SimGoal = {
+  ...GOAL,
+  planned: true,
+  tasks: BROKEN,
+  submission: {
+    goalId: 'g1',
+    description: 'd',
+    budget: { usd: 1 },
+    input: { ms: 0, plan: { tasks: BROKEN, source: 'model' } },
+  },
+};
+/** Two of three parts fail at the same time, under an explicit graph that goes on after a failure. */
+const PARTS = [
+  { ...ECHO, taskId: 'p0', dependencies: [], input: { ms: 10, fatal: true } },
+  { ...ECHO, taskId: 'p1', dependencies: [], input: { ms: 10, fatal: true } },
+  { ...ECHO, taskId: 'p2', dependencies: [], input: { ms: 30, sideEffect: true } },
+  { ...ECHO, taskId: 'join', dependencies: ['p0', 'p1', 'p2'], input: { ms: 0 }, tolerant: true as const },
+  { ...ECHO, taskId: 'after', dependencies: ['join'], input: { ms: 0 } },
+];
+const merged: SimGoal = {
+  ...GOAL,
+  tasks: PARTS,
+  onTaskFailure: 'continue',
+  mayComplete: false,
+  mayCompleteCalmly: false,
+  submission: { goalId: 'g1', description: 'd', budget: { usd: 1 }, tasks: PARTS, onTaskFailure: 'continue' },
+};
+
 describe('the death of a process', () => {
   it.each([
     ['an explicit graph', explicit],
     ['a planned graph', planned],
     ['a graph that is planned anew while it runs', revised],
+    ['a graph that a failure makes plan anew, twice', repaired],
+    ['a join that does without a part', merged],
   ])('before, within or after any of its acts loses nothing of %s', async (_name, goal) => {
     const met = new Set<string>();
     for (const moment of ['before', 'during', 'after'] as const) {

@@ -19,6 +19,7 @@ const MACHINE = 'shared/core/task-machine.ts';
 const GOAL_MACHINE = 'shared/core/goal-machine.ts';
 const BUDGET = 'shared/core/budget.ts';
 const REVISIONS = 'shared/runtime/engine/revisions.ts';
+const REPAIR = 'shared/core/repair.ts';
 
 const startsWithItsOnlyDependency: Edit = {
   file: PROPAGATE,
@@ -177,6 +178,36 @@ const MUTANTS: readonly Mutant[] = [
     name: 'revision-create',
     finds: /REVISION .* was written as/,
     edits: [{ file: REVISIONS, from: 'data: encode(revision), expect: CREATE', to: 'data: encode(revision)' }],
+  },
+  {
+    guard: 'I5: a goal does not end before a failure in it has been mended',
+    name: 'end-before-repair',
+    finds: /I5 |REPAIR /,
+    edits: [
+      {
+        file: CLOSING,
+        from: 'if (awaitsRepair({ goal: goal.record, tasks: standing, revisions: known })) return false;',
+        to: '',
+      },
+    ],
+  },
+  {
+    guard: 'I10: new plans of a goal are bounded',
+    name: 'replans-bounded',
+    finds: /REPAIR .* was planned anew as 1, 2, 3/,
+    edits: [{ file: REPAIR, from: 'if (number > (goal.replansMax ?? 0)) return undefined;', to: '' }],
+  },
+  {
+    guard: 'a join names every part that it does without',
+    name: 'unnamed-part',
+    finds: /REPAIR .* loses a dependency/,
+    edits: [
+      {
+        file: REPAIR,
+        from: 'const lost = [...(task.failures ?? []), ...without.flatMap((id) => failures.get(id) ?? [])];',
+        to: 'const lost = [...(task.failures ?? [])];',
+      },
+    ],
   },
   {
     guard: 'I5: a goal does not end before its graph has grown',

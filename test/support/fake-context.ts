@@ -23,12 +23,19 @@ export type Reply = (question: Question, asked: number) => unknown;
 
 export interface FakeOptions<In> {
   readonly agentId?: string;
+  readonly taskId?: string;
   readonly description?: string;
   readonly input?: In;
   readonly dependencies?: Readonly<Record<string, unknown>>;
   readonly attempt?: number;
   readonly reasons?: readonly string[];
-  readonly goal?: { readonly description?: string; readonly input?: unknown; readonly pattern?: string };
+  readonly goal?: {
+    readonly description?: string;
+    readonly input?: unknown;
+    readonly pattern?: string;
+    readonly onTaskFailure?: string;
+  };
+  readonly failures?: TaskContext['failures'];
   readonly agents?: readonly Presence[];
   readonly signal?: AbortSignal;
   readonly offline?: boolean;
@@ -54,11 +61,12 @@ export function fakeContext(options: FakeOptions<unknown> = {}): Fake<unknown> {
   const context: TaskContext = {
     ...voterContext(options, recorded),
     goalId: 'goal-1',
-    taskId: 't1',
+    taskId: options.taskId ?? 't1',
     capability: 'capability-1',
     description: options.description ?? 'Do it',
     input: options.input,
     dependencies: options.dependencies ?? {},
+    failures: options.failures ?? [],
     attempt: options.attempt ?? 1,
     reasons: options.reasons ?? [],
     goal: () =>
@@ -66,6 +74,7 @@ export function fakeContext(options: FakeOptions<unknown> = {}): Fake<unknown> {
         description: options.goal?.description ?? 'Brief this text',
         input: options.goal?.input,
         pattern: options.goal?.pattern ?? 'orchestrator',
+        onTaskFailure: options.goal?.onTaskFailure ?? 'fail',
       }),
     agents: () => Promise.resolve(options.agents ?? []),
   };

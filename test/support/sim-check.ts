@@ -4,12 +4,13 @@
  */
 import { close } from '../../shared/core/budget.ts';
 import { Ledger } from '../../shared/protocol/ledger.ts';
-import { GoalRecord, isTerminalGoal } from '../../shared/protocol/goal.ts';
+import { type EndedGoal, GoalRecord, isTerminalGoal } from '../../shared/protocol/goal.ts';
 import { isBlobRef } from '../../shared/protocol/ids.ts';
 import { PLAN_TASK, Revision } from '../../shared/protocol/plan.ts';
 import { isTerminalTask, TaskRecord } from '../../shared/protocol/task.ts';
 import type { Revision as StreamRevision } from './memory-dag.ts';
 import { type FinalGraph, finalGraph, MICRO, resultOf, type SimGoal } from './sim-goals.ts';
+import { repairedProblems } from './sim-repairs.ts';
 import { subjects, type World } from './sim-world.ts';
 
 interface Written<T> {
@@ -189,14 +190,22 @@ function checkGoal(world: World, goal: SimGoal, history: History, problems: stri
       problems.push(`I5 ${goalId} is ${last.status}, expected ${goal.fate}`);
     return;
   }
-  const graph = finalGraph(goal.tasks ?? []);
-  const spared = tasks.filter((task) => task !== undefined && graph.replaced.has(task.taskId)).filter(isLost).length;
-  if (last.status === 'completed' && counted.completed + spared !== counted.total)
-    problems.push(`I5 ${goalId} is completed, not all of its tasks are`);
   if ((goal.mayComplete || (world.calm && goal.mayCompleteCalmly)) && last.status !== 'completed')
     problems.push(
       `I5 ${goalId} asked for nothing impossible and is ${last.status}: ${last.error.code} ${last.error.message}`,
     );
+  const changes = (history.revisions.get(goalId) ?? []).map(({ record }) => record);
+  if (changes.some(({ repairs }) => repairs !== undefined)) {
+    problems.push(
+      ...repairedProblems({ goal, last, changes, tasks: tasks.filter(isDefined), value: (of) => plain(world, of) }),
+    );
+    checkSpending(world, goal, last, history, problems);
+    return;
+  }
+  const graph = finalGraph(goal.tasks ?? []);
+  const spared = tasks.filter((task) => task !== undefined && graph.replaced.has(task.taskId)).filter(isLost).length;
+  if (last.status === 'completed' && counted.completed + spared !== counted.total)
+    problems.push(`I5 ${goalId} is completed, not all of its tasks are`);
   if (last.status === 'cancelled' && goal.cancelAt === undefined) problems.push(`I5 ${goalId} was cancelled by nobody`);
   if (last.status === 'completed') {
     const expected = graph.total + (goal.planned ? 1 : 0);
@@ -204,6 +213,15 @@ function checkGoal(world: World, goal: SimGoal, history: History, problems: stri
       problems.push(`I5 ${goalId} is completed with ${counted.total} of ${expected} tasks`);
     checkResults(world, goal, graph, history, last.result, problems);
   }
+  checkSpending(world, goal, last, history, problems);
+}
+
+function isDefined<T>(value: T | undefined): value is T {
+  return value !== undefined;
+}
+
+function checkSpending(world: World, goal: SimGoal, last: EndedGoal, history: History, problems: string[]): void {
+  const { goalId } = goal;
   const billed = world.billed.get(goalId) ?? 0;
   const spent = Math.round((last.spent.usd - last.cost.communication) / MICRO);
   if (goal.usd !== undefined && billed > Math.round(goal.usd / MICRO))

@@ -12,6 +12,8 @@ export interface Behaviour {
   readonly failTimes?: number;
   /** Fails for good. */
   readonly fatal?: boolean;
+  /** How often what stands in for it in another plan fails for good too. */
+  readonly again?: number;
   /** Model calls; each may cost `worst` and costs `actual`, in micro-dollars and tokens alike. */
   readonly calls?: readonly { readonly worst: number; readonly actual: number }[];
   readonly sideEffect?: boolean;
@@ -106,8 +108,10 @@ export function resultOf(
   taskId: string,
   bulk: number | undefined,
   dependencies: Readonly<Record<string, unknown>>,
+  failures: readonly string[] = [],
 ): unknown {
-  const sorted = Object.entries(dependencies).toSorted(([one], [other]) => (one < other ? -1 : 1));
+  const missing = failures.map((lost): [string, unknown] => [lost, 'failed']);
+  const sorted = [...Object.entries(dependencies), ...missing].toSorted(([one], [other]) => (one < other ? -1 : 1));
   const of = createHash('sha256').update(JSON.stringify(sorted)).digest('hex').slice(0, 12);
   return { by: taskId, of, ...(bulk === undefined ? {} : { bulk: 'x'.repeat(bulk) }) };
 }
@@ -245,6 +249,42 @@ function withSibling(dice: Dice, tasks: readonly Task[]): Task[] {
   return [...tasks, sibling];
 }
 
+/**
+ * What a planner answers that is asked for another plan: one task behind all that is finished, or behind none of it, which may fail again, and sometimes
+ * one behind that.
+ */
+export function planAnew(
+  taskId: string,
+  failed: readonly Behaviour[],
+  finished: readonly string[],
+): { readonly tasks: readonly Task[]; readonly source: 'model' } {
+  // Those that failed before count too: the latest is the one that was to fail least often after it.
+  const again = Math.min(...failed.map((each) => each.again ?? 0)) - 1;
+  const common = { capability: 'a', description: 'another way', maxAttempts: 12 };
+  const input = { ms: 5, ...(again >= 0 ? { fatal: true, again } : {}) };
+  const behind = finished.length % 3 === 2 ? [] : [...finished];
+  const first = { ...common, taskId: `${taskId}-1`, dependencies: behind, input };
+  const second = { ...common, taskId: `${taskId}-2`, dependencies: [first.taskId], input: { ms: 0 } };
+  return { tasks: finished.length % 2 === 0 ? [first] : [first, second], source: 'model' };
+}
+
+/** One of them fails for good, and so does what stands in for it, `again` times. */
+function withFailure(dice: Dice, tasks: readonly Task[], again: number): Task[] {
+  const chosen = dice.int(0, tasks.length - 1);
+  return tasks.map((task, index) => {
+    if (index !== chosen || task.input.revises !== undefined) return task;
+    const { failTimes: _none, ...input } = task.input;
+    return { ...task, input: { ...input, fatal: true, again } };
+  });
+}
+
+/** Tasks that wait for several may do without those that fail. */
+function tolerantOf(dice: Dice, tasks: readonly Task[]): Task[] {
+  return tasks.map((task) =>
+    task.dependencies.length > 1 && dice.chance(0.7) ? { ...task, tolerant: true as const } : task,
+  );
+}
+
 function ancestorsOf(tasks: readonly Task[], of: readonly string[]): ReadonlySet<string> {
   const found = new Set(of);
   for (const { taskId, dependencies } of tasks.toReversed())
@@ -310,7 +350,10 @@ export function drawGoal(dice: Dice, goalId: string, calm: boolean): SimGoal {
   const safe = dice.chance(0.6);
   const first = tasksOf(dice, calm, large);
   const once = revised ? withRevision(dice, first, safe) : first;
-  const tasks = revised && dice.chance(0.5) ? withSibling(dice, once) : once;
+  const grown = revised && dice.chance(0.5) ? withSibling(dice, once) : once;
+  const broken = planned && !large && dice.chance(0.35) ? dice.int(0, 2) : undefined;
+  const failing = broken === undefined ? grown : withFailure(dice, grown, broken);
+  const tasks = onTaskFailure === 'continue' && dice.chance(0.7) ? tolerantOf(dice, failing) : failing;
   const budget = budgetOf(dice, calm);
   const stranded = !calm && dice.chance(0.03);
   const usable = !planned || calm || dice.chance(0.85);
@@ -340,6 +383,6 @@ export function drawGoal(dice: Dice, goalId: string, calm: boolean): SimGoal {
     planned,
     usd: budget?.usd,
     mayComplete: calm && !planned,
-    mayCompleteCalmly: calm && (!revised || safe),
+    mayCompleteCalmly: calm && (!revised || safe) && broken === undefined,
   };
 }

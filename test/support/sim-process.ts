@@ -14,7 +14,9 @@ import type {
 import { decode, encode } from '../../shared/protocol/codec.ts';
 import { CancelRequest } from '../../shared/protocol/goal.ts';
 import { timestamp } from '../../shared/protocol/ids.ts';
+import { ReplanRequest } from '../../shared/protocol/plan.ts';
 import { PLAN_CAPABILITY, type Subjects } from '../../shared/protocol/subjects.ts';
+import type { TaskRecord } from '../../shared/protocol/task.ts';
 import { type RoundRecord, RoundRecord as RoundSchema } from '../../shared/protocol/vote.ts';
 import { HandlerError } from '../../shared/runtime/context.ts';
 import type { RunHandler } from '../../shared/runtime/engine/attempt.ts';
@@ -22,12 +24,12 @@ import type { Deps } from '../../shared/runtime/engine/deps.ts';
 import { type Engine, engineOf } from '../../shared/runtime/engine/engine.ts';
 import type { EngineEvents } from '../../shared/runtime/engine/events.ts';
 import type { Ledgers } from '../../shared/runtime/engine/ledgers.ts';
-import { readGoal } from '../../shared/runtime/engine/records.ts';
+import { readGoal, readTasks } from '../../shared/runtime/engine/records.ts';
 import type { HoldRound } from '../../shared/runtime/engine/review.ts';
 import type { MemoryBroker, MemoryBus, VirtualClock } from './memory-bus.ts';
 import type { MemoryDag } from './memory-dag.ts';
 import type { MemoryPull, MemoryQueue } from './memory-queue.ts';
-import { type Behaviour, type Dice, MICRO, resultOf } from './sim-goals.ts';
+import { type Behaviour, type Dice, MICRO, planAnew, resultOf } from './sim-goals.ts';
 import type { Life } from './sim-life.ts';
 
 /** What all processes share. */
@@ -266,6 +268,7 @@ function eventsOf(world: Surroundings): EngineEvents {
     goalAccepted: () => undefined,
     goalRejected: () => undefined,
     goalEnded: ({ status }) => world.note(`goal ${status}`),
+    goalRevised: (_goal, { repairs }) => world.note(`revised${repairs === undefined ? '' : ` ${repairs.kind}`}`),
     goalStopping: (_goalId, _status, code) => world.note(`stop ${code}`),
     transition: (name, outcome) => world.note(outcome === 'conflict' ? `conflict ${name}` : `transition ${name}`),
     taskStarted: () => undefined,
@@ -287,9 +290,23 @@ function eventsOf(world: Surroundings): EngineEvents {
   };
 }
 
+/** The planner is told names and words of what failed; what would do instead is written into those tasks themselves. */
+async function anew(deps: Deps, task: TaskRecord, { failed, finished }: ReplanRequest['replan']): Promise<unknown> {
+  const ids = failed.map(({ taskId }) => taskId);
+  const records = await readTasks(deps, task.goalId, ids);
+  const behaviours = [...records.values()].map(({ record }) => record.input as unknown as Behaviour);
+  return planAnew(
+    task.taskId,
+    behaviours,
+    finished.map(({ taskId }) => taskId),
+  );
+}
+
 function handlerOf(world: Surroundings, deps: Deps, ledgers: Ledgers): RunHandler {
   const wait = (ms: number): Promise<void> => new Promise((resolve) => deps.clock.after(ms, resolve));
   return async ({ task, attempt, input, dependencies, beforeSideEffect, onCost }) => {
+    const asked = ReplanRequest.safeParse(input);
+    if (asked.success) return anew(deps, task, asked.data.replan);
     const { ms, failTimes = 0, fatal, calls = [], sideEffect, bulk, plan, revises } = input as Behaviour;
     const { goalId, taskId } = task;
     if (sideEffect === true || calls.length > 0) await beforeSideEffect();
@@ -310,7 +327,8 @@ function handlerOf(world: Surroundings, deps: Deps, ledgers: Ledgers): RunHandle
     if (ms > 0) await wait(ms);
     if (fatal === true) throw new HandlerError('fatal', 'nothing helps', { retry: false });
     if (attempt <= failTimes) throw new HandlerError('flaky', `attempt ${attempt} fails`);
-    return task.capability === PLAN_CAPABILITY ? (revises ?? plan) : resultOf(taskId, bulk, dependencies);
+    const missing = (task.failures ?? []).map((failure) => failure.taskId);
+    return task.capability === PLAN_CAPABILITY ? (revises ?? plan) : resultOf(taskId, bulk, dependencies, missing);
   };
 }
 

@@ -1,5 +1,6 @@
 /** How goals end: all sinks completed, or stopped (failed, cancelled, out of time) and every task made terminal (I5). Idempotent, for any agent. */
 import { countTasks, resultOf, type Spending } from '../../core/goal-machine.ts';
+import { awaitsRepair, endOf, failureOf } from '../../core/repair.ts';
 import { grows } from '../../core/revision.ts';
 import {
   type ErrorInfo,
@@ -90,10 +91,9 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers, revision
     }
   }
 
-  /** Replaced tasks that somebody had begun before: nobody waits for them any more. Ends none when tasks that count are not terminal. */
-  async function endReplaced(tasks: Map<string, Versioned<TaskRecord>>, replaced: ReadonlySet<string>): Promise<void> {
+  /** Replaced tasks that somebody had begun before, once all that count are terminal: nobody waits for them any more. */
+  async function endReplaced(tasks: Map<string, Versioned<TaskRecord>>): Promise<void> {
     const live = [...tasks.values()].filter(({ record }) => !isTerminalTask(record));
-    if (live.some(({ record }) => !replaced.has(record.taskId))) return;
     const error = { code: 'replaced', message: 'the goal came to its end without this task' };
     for (const task of live) {
       const moved = await moveTask(deps, task, { type: 'cancel', error, at: deps.clock.now() });
@@ -107,10 +107,14 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers, revision
     const known = await revisions.of(goal.record);
     const replaced = new Set(known.flatMap(({ replaces }) => replaces));
     if (stopping === undefined) {
+      if ([...tasks.values()].some(({ record }) => !isTerminalTask(record) && !replaced.has(record.taskId)))
+        return false;
       // What the end of a task is to become stands before the goal can be over.
       const causes = new Set(known.map(({ cause }) => cause));
       if ([...tasks.values()].some(({ record }) => grows(record) && !causes.has(record.taskId))) return false;
-      await endReplaced(tasks, replaced);
+      const standing = new Map([...tasks].map(([taskId, task]) => [taskId, task.record]));
+      if (awaitsRepair({ goal: goal.record, tasks: standing, revisions: known })) return false;
+      await endReplaced(tasks);
     }
     const records = [...tasks.values()].map((task) => task.record);
     const counts = countTasks(records);
@@ -134,7 +138,7 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers, revision
     const moved = await finish(goal, {
       counts: { ...counts, total },
       result,
-      ...(first === undefined ? {} : { firstFailure: failureOf(first.taskId, first.error) }),
+      ...(first === undefined ? {} : { firstFailure: endOf(known, failureOf(first.taskId, first.error)) }),
       ...(revision === undefined ? {} : { revision, replaced: lost }),
     });
     return moved.ok || moved.refusal !== 'unfinished';
@@ -204,16 +208,4 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers, revision
     },
     resume: close,
   };
-}
-
-/** Limits and votes name themselves in the goal's error; every other failure is `task_failed`, with the task's own error in the message. */
-export function failureOf(taskId: string, error: ErrorInfo): ErrorInfo {
-  const code =
-    error.code === 'budget_exceeded' ||
-    error.code === 'no_consensus' ||
-    error.code === 'deadline_exceeded' ||
-    error.code === 'unplannable'
-      ? error.code
-      : 'task_failed';
-  return { code, message: `task ${taskId} failed (${error.code}): ${error.message}` };
 }

@@ -1,5 +1,6 @@
 /** What the engine reports of itself; telemetry turns each into a log line and metrics. Names are stable. */
-import type { GoalRecord } from '../../protocol/goal.ts';
+import type { GoalRecord, LiveGoal } from '../../protocol/goal.ts';
+import type { Revision } from '../../protocol/plan.ts';
 import type { TaskRecord } from '../../protocol/task.ts';
 
 export type TransitionOutcome = 'committed' | 'conflict';
@@ -8,6 +9,8 @@ export interface EngineEvents {
   goalAccepted(goal: GoalRecord): void;
   goalRejected(goal: { readonly goalId: string | undefined; readonly code: string; readonly message: string }): void;
   goalEnded(goal: GoalRecord): void;
+  /** Its graph was changed. */
+  goalRevised(goal: LiveGoal, revision: Revision): void;
   goalStopping(goalId: string, status: string, code: string, message: string): void;
   /** One state transition of a task or goal, written or lost to somebody else. */
   transition(

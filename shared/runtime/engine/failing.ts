@@ -1,25 +1,28 @@
 /** What the failure of a task means for the rest of its goal. As everything that follows from an end it may be repeated. */
 import { unreachableAfter } from '../../core/dag.ts';
+import { endOf, type FailedTask, failureOf } from '../../core/repair.ts';
 import { isTerminalGoal, type LiveGoal } from '../../protocol/goal.ts';
 import type { EndedTask, TaskRecord } from '../../protocol/task.ts';
-import { type Closing, failureOf } from './closing.ts';
+import type { Closing } from './closing.ts';
 import type { Deps } from './deps.ts';
+import type { Growth } from './growth.ts';
 import { itemWrite } from './items.ts';
 import { moveTask, readGoal, readTask, readTasks, scanTasks, type Versioned } from './records.ts';
 import type { Revisions } from './revisions.ts';
-
-type FailedTask = Extract<EndedTask, { status: 'failed' }>;
 
 interface Parts {
   readonly deps: Deps;
   readonly closing: Closing;
   readonly revisions: Revisions;
+  readonly mend: Growth['mend'];
+  /** Ends the goal if this was all that it waited for. */
+  readonly endIfLast: (goalId: string) => Promise<void>;
 }
 
 const NO_EDGES: ReadonlyMap<string, readonly string[]> = new Map();
 
-/** Stops the goal, or gives up what waits for the task; a task that a revision replaced fails for nobody. */
-export function failingOf({ deps, closing, revisions }: Parts): (task: FailedTask) => Promise<void> {
+/** Changes the graph, if that can help; else stops the goal, or gives up what waits for the task. One that a revision replaced fails for nobody. */
+export function failingOf({ deps, closing, revisions, mend, endIfLast }: Parts): (task: FailedTask) => Promise<void> {
   async function deadLetter(failed: FailedTask): Promise<void> {
     const { goalId, taskId, attempt, error, cost } = failed;
     const item = itemWrite(deps, failed);
@@ -58,25 +61,30 @@ export function failingOf({ deps, closing, revisions }: Parts): (task: FailedTas
     }
   }
 
-  /** A revision did without it after it had begun: its failure means nothing to the goal. */
-  async function isReplaced(goal: LiveGoal, taskId: string): Promise<boolean> {
-    return (await revisions.of(goal)).some(({ replaces }) => replaces.includes(taskId));
-  }
-
-  return async (task) => {
-    await deadLetter(task);
+  /** Everything that waits for it, as the graph stands now. */
+  async function giveUp(task: FailedTask): Promise<void> {
     const goal = await readGoal(deps, task.goalId);
     if (goal === undefined || isTerminalGoal(goal.record)) return;
-    if (task.revisable === true && (await isReplaced(goal.record, task.taskId))) return;
-    const error = failureOf(task.taskId, task.error);
-    if (goal.record.onTaskFailure === 'fail' || goal.record.status === 'planning' || error.code === 'budget_exceeded') {
-      return closing.stop(task.goalId, 'failed', error);
-    }
     for (const taskId of await allDependents(task, goal.record)) {
       const standing = await readTask(deps, task.goalId, taskId);
       const why = { code: 'dependency_failed', message: `task ${task.taskId}, on which it depends, failed` };
       if (standing !== undefined) await moveTask(deps, standing, { type: 'cancel', error: why, at: deps.clock.now() });
     }
-    await closing.finishIfSettled(task.goalId);
+  }
+
+  return async (task) => {
+    await deadLetter(task);
+    const { goalId, taskId } = task;
+    const mended = task.revisable === true ? await mend(task) : 'none';
+    if (mended === 'over' || mended === 'replaced') return;
+    const goal = await readGoal(deps, goalId);
+    if (goal === undefined || isTerminalGoal(goal.record)) return;
+    const { onTaskFailure, status } = goal.record;
+    const error = failureOf(taskId, task.error);
+    if (mended === 'none' && (onTaskFailure === 'fail' || status === 'planning' || error.code === 'budget_exceeded'))
+      return closing.stop(goalId, 'failed', endOf(await revisions.of(goal.record), error));
+    if (onTaskFailure === 'continue') await giveUp(task);
+    // What the graph became may have run by now, while nobody could end the goal.
+    await (mended === 'led' ? endIfLast(goalId) : closing.finishIfSettled(goalId));
   };
 }

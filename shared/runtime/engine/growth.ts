@@ -4,11 +4,12 @@
  * began carries it out first, and then looks again.
  */
 import { tasksOfPlan } from '../../core/intake.ts';
-import { type Draft, type LiveGraph, lateEdges, revise, stateOf } from '../../core/revision.ts';
+import { endOf, type FailedTask, repairOf } from '../../core/repair.ts';
+import { type Draft, lateEdges, liveGraph, revise } from '../../core/revision.ts';
 import { fit } from '../../protocol/codec.ts';
 import { isTerminalGoal, type LiveGoal, TASKS_MAX, type TaskSpec } from '../../protocol/goal.ts';
 import { timestamp } from '../../protocol/ids.ts';
-import { Plan, PLAN_TASK, type Revision } from '../../protocol/plan.ts';
+import { Plan, type GraphTask, type Revision } from '../../protocol/plan.ts';
 import { type CompletedTask, isTerminalTask, type TaskRecord } from '../../protocol/task.ts';
 import type { Closing } from './closing.ts';
 import type { Deps } from './deps.ts';
@@ -17,9 +18,14 @@ import { moveGoal, moveTask, readGoal, readTask, readTasks, type Versioned } fro
 import type { Revisions } from './revisions.ts';
 import { resolved } from './values.ts';
 
+/** `led`: a revision that this failure led to stands and is carried out. `replaced`: the task counts no more. `none`: the failure is the goal's. */
+export type Mended = 'led' | 'replaced' | 'over' | 'none';
+
 export interface Growth {
   /** The revision that this task's end leads to stands and is carried out, or the goal is over, or stops because there can be none. */
   after(task: CompletedTask): Promise<void>;
+  /** The same for what can be done about a failure. */
+  mend(task: FailedTask): Promise<Mended>;
   /** Goes on with the revision under way. */
   resume(goal: LiveGoal): Promise<void>;
 }
@@ -52,30 +58,22 @@ export function growthOf({ deps, joins, closing, revisions, predict, release }: 
     return { ok: true, draft, ...(reason === undefined ? {} : { reason }) };
   }
 
-  async function graphOf(goal: LiveGoal, known: readonly Revision[]): Promise<LiveGraph> {
-    const tasks = await closing.allTasks(goal);
-    return {
-      nodes: [...tasks.values()].map(({ record }) => ({
-        taskId: record.taskId,
-        dependencies: record.dependencies,
-        state: stateOf(record),
-      })),
-      replaced: new Set(known.flatMap(({ replaces }) => replaces)),
-      // The first plan became the first graph.
-      causes: new Set([PLAN_TASK, ...known.map(({ cause }) => cause)]),
-      revisions: known.length,
-    };
+  async function tasksOf(goal: LiveGoal): Promise<ReadonlyMap<string, TaskRecord>> {
+    return new Map([...(await closing.allTasks(goal))].map(([taskId, { record }]) => [taskId, record]));
   }
 
   /** Persists the next revision, unless somebody else persisted theirs; undefined: it was tried, look again. Otherwise why there can be none. */
-  async function propose(goal: LiveGoal, known: readonly Revision[], task: CompletedTask): Promise<string | undefined> {
-    const proposal = await proposalOf(goal, task);
-    if (!proposal.ok) return proposal.message;
-    const { draft, reason } = proposal;
+  async function persist(
+    goal: LiveGoal,
+    known: readonly Revision[],
+    tasks: ReadonlyMap<string, TaskRecord>,
+    draft: Draft<GraphTask>,
+    because: Pick<Revision, 'reason' | 'repairs'>,
+  ): Promise<string | undefined> {
     const limits = { tasks: TASKS_MAX, revisions: goal.revisionsMax ?? 0 };
-    const revised = revise(await graphOf(goal, known), draft, limits);
+    const revised = revise(liveGraph(tasks, known), draft, limits);
     if (!revised.ok) return revised.fault.message;
-    await revisions.create({
+    const revision: Revision = {
       goalId: goal.goalId,
       revision: known.length + 1,
       cause: draft.cause,
@@ -84,14 +82,23 @@ export function growthOf({ deps, joins, closing, revisions, predict, release }: 
       sinks: [...revised.sinks],
       total: revised.total,
       predicted: predict(draft.tasks),
-      ...(reason === undefined ? {} : { reason }),
+      ...because,
       createdAt: timestamp(deps.clock.now()),
-    });
+    };
+    if (await revisions.create(revision)) deps.events.goalRevised(goal, revision);
     return undefined;
   }
 
-  async function begin({ goalId, revision, total, sinks, predicted }: Revision): Promise<void> {
-    await moveGoal(deps, goalId, () => ({ type: 'revise', revision, total, sinks, predicted }));
+  async function propose(goal: LiveGoal, known: readonly Revision[], task: CompletedTask): Promise<string | undefined> {
+    const proposal = await proposalOf(goal, task);
+    if (!proposal.ok) return proposal.message;
+    const { draft, reason } = proposal;
+    return persist(goal, known, await tasksOf(goal), draft, reason === undefined ? {} : { reason });
+  }
+
+  async function begin({ goalId, revision, total, sinks, predicted, repairs }: Revision): Promise<void> {
+    const replans = repairs?.kind === 'replan' ? { replans: repairs.number } : {};
+    await moveGoal(deps, goalId, () => ({ type: 'revise', revision, total, sinks, predicted, ...replans }));
   }
 
   async function carryOut(goal: LiveGoal): Promise<void> {
@@ -145,32 +152,61 @@ export function growthOf({ deps, joins, closing, revisions, predict, release }: 
       await moveTask(deps, task, { type: 'cancel', error, at: deps.clock.now() });
   }
 
+  /**
+   * Looks at the goal, and carries out what others began, until `next` is answered for a graph on which nobody else is at work. It gives undefined to be
+   * asked again.
+   */
+  async function settled<T>(
+    goalId: string,
+    next: (goal: LiveGoal, known: readonly Revision[]) => Promise<T | undefined>,
+  ): Promise<T | 'over'> {
+    for (let looks = 0; looks < LOOKS_MAX; looks += 1) {
+      const goal = (await readGoal(deps, goalId))?.record;
+      if (goal === undefined || isTerminalGoal(goal)) return 'over';
+      if (goal.stopping !== undefined) {
+        await closing.resume(goalId);
+        return 'over';
+      }
+      if (goal.revising !== undefined) {
+        await carryOut(goal);
+        continue;
+      }
+      const known = await revisions.of(goal);
+      const following = await revisions.read(goalId, known.length + 1);
+      if (following !== undefined) {
+        await begin(following);
+        continue;
+      }
+      const answer = await next(goal, known);
+      if (answer !== undefined) return answer;
+    }
+    throw new Error(`goal ${goalId}: no end to its revisions after ${LOOKS_MAX} looks`);
+  }
+
   return {
     resume: carryOut,
     async after(task) {
-      const { goalId } = task;
-      for (let looks = 0; looks < LOOKS_MAX; looks += 1) {
-        const goal = (await readGoal(deps, goalId))?.record;
-        if (goal === undefined || isTerminalGoal(goal)) return;
-        if (goal.stopping !== undefined) return closing.resume(goalId);
-        if (goal.revising !== undefined) {
-          await carryOut(goal);
-          continue;
-        }
-        const known = await revisions.of(goal);
-        if (known.some(({ cause }) => cause === task.taskId)) return;
-        const next = await revisions.read(goalId, known.length + 1);
-        if (next !== undefined) {
-          await begin(next);
-          continue;
-        }
+      const { goalId, taskId } = task;
+      await settled(goalId, async (goal, known) => {
+        if (known.some(({ cause }) => cause === taskId)) return 'led';
         const refusal = await propose(goal, known, task);
-        if (refusal === undefined) continue;
-        const message = `the plan of task ${task.taskId} cannot be carried out: ${refusal}`;
-        return closing.stop(goalId, 'failed', { code: 'unplannable', message });
-      }
-      throw new Error(`goal ${goalId}: no end to its revisions after ${LOOKS_MAX} looks`);
+        if (refusal === undefined) return undefined;
+        const message = `the plan of task ${taskId} cannot be carried out: ${refusal}`;
+        await closing.stop(goalId, 'failed', endOf(known, { code: 'unplannable', message }));
+        return 'refused';
+      });
     },
+    mend: (task) =>
+      settled<Mended>(task.goalId, async (goal, known) => {
+        if (known.some(({ cause }) => cause === task.taskId)) return 'led';
+        if (known.some(({ replaces }) => replaces.includes(task.taskId))) return 'replaced';
+        const tasks = await tasksOf(goal);
+        const repair = repairOf({ goal, tasks, revisions: known }, task);
+        if (repair === undefined) return 'none';
+        const { draft, repairs } = repair;
+        // A graph that may not be revised any more, or that would be too large, cannot be mended.
+        return (await persist(goal, known, tasks, draft, { repairs })) === undefined ? undefined : 'none';
+      }),
   };
 }
 

@@ -2,7 +2,15 @@
  * Any agent accepts any submission. Its message in `<m>_goals` is the receipt and stays unacknowledged until the goal is terminal: it comes round
  * again and again, whoever has died, so that no acknowledged goal can be forgotten (I5). Each time round it is also the sweep of its goal (I6).
  */
-import { firstRecords, readSubmission, deadlineOf, type Accepted, type Refused } from '../../core/intake.ts';
+import {
+  type Accepted,
+  deadlineOf,
+  firstRecords,
+  readSubmission,
+  type Refused,
+  replansOf,
+  revisionsMaxOf,
+} from '../../core/intake.ts';
 import { newGoal, rejectedGoal } from '../../core/goal-machine.ts';
 import { sinksOf } from '../../core/dag.ts';
 import { type GoalRecord, isTerminalGoal, type LiveGoal } from '../../protocol/goal.ts';
@@ -101,6 +109,8 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
     const now = deps.clock.now();
     const { goalId, submission, tasks, explicit } = accepted;
     const atOnce = tasks.length <= AT_ONCE_MAX;
+    const replansMax = replansOf(submission, explicit);
+    const revisionsMax = explicit ? revisionsMaxOf({ ...submission, replansMax }, tasks, 0) : 0;
     const birth = {
       goalId,
       receipt: delivery.sequence,
@@ -111,10 +121,12 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
       total: atOnce ? tasks.length : 0,
       sinks: atOnce ? sinksOf(tasks) : [],
       predicted: atOnce ? materializer.predict(tasks, 'any') : 0,
+      replansMax,
+      revisionsMax: atOnce ? revisionsMax : 0,
     };
     const goal = newGoal(submission, birth, explicit && atOnce ? 'running' : 'planning');
     const records = atOnce ? birthOrder(firstRecords(tasks, factsOf(goal))) : [];
-    const near = atOnce && tasks.length <= NEAR_MAX;
+    const near = atOnce && tasks.length <= NEAR_MAX && revisionsMax === 0;
     const writing = { ended: false };
     accepting.set(goalId, writing);
     const outcome = await deps.store
@@ -129,7 +141,7 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
     hold(goalId, goal.acceptedBy, delivery, goal.deadline);
     if (atOnce) bear(goal, records, near, outcome.revisions);
     if (near) await sendNear(goalId, records);
-    if (!atOnce) await materializer.run({ record: goal, revision: outcome.revisions[0] ?? 0 }, tasks, 0);
+    if (!atOnce) await materializer.run({ record: goal, revision: outcome.revisions[0] ?? 0 }, tasks, 0, revisionsMax);
   }
 
   /** What can start first comes first, with its items, unless those wait for the revisions of a small graph: it is worked on while the rest is written. */
@@ -196,7 +208,8 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
     accepted: Accepted,
   ): Promise<void> {
     const { stopping } = record;
-    if (accepted.explicit && record.status === 'planning') return materializer.run(goal, accepted.tasks, 0);
+    if (accepted.explicit && record.status === 'planning')
+      return materializer.run(goal, accepted.tasks, 0, revisionsMaxOf(record, accepted.tasks, 0));
     const deep = delivery.deliveries === 2 || delivery.deliveries % DEEP_EVERY === 0;
     const due = deep || stopping !== undefined || delivery.deliveries <= COMPLETE_BIRTH_UNTIL;
     // Also for a goal that stops: it ends when all of its tasks are terminal, so all of them must exist (I5).

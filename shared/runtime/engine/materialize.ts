@@ -3,7 +3,7 @@
  * work items; in that order, in chunks below the batch limit. Everything is created with
  * "must not exist", so whoever repeats it after a crash writes only what is missing, and there is never a second plan.
  */
-import { firstRecords, graphOfPlan } from '../../core/intake.ts';
+import { firstRecords, graphOfPlan, revisionsMaxOf } from '../../core/intake.ts';
 import { addUsd } from '../../core/cost.ts';
 import { sinksOf } from '../../core/dag.ts';
 import type { Predict } from '../../core/prediction.ts';
@@ -97,7 +97,8 @@ export function materializerOf(deps: Deps, closing: Closing, predict: Predict): 
       const graph = plan.ok
         ? graphOfPlan(plan.value, goal.record.input)
         : { ok: false as const, error: { code: 'invalid_schema', message: plan.message } };
-      if (graph.ok) return run(goal, graph.tasks, 1, plan.ok ? plan.value.revisions : 0);
+      const asked = plan.ok ? (plan.value.revisions ?? 0) : 0;
+      if (graph.ok) return run(goal, graph.tasks, 1, revisionsMaxOf(goal.record, graph.tasks, asked));
       await closing.stop(goal.record.goalId, 'failed', {
         code: 'unplannable',
         message: `the plan cannot be run: ${graph.error.message}`,

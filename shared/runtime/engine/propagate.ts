@@ -98,7 +98,7 @@ export function propagationOf(parts: Parts): Propagation {
     predict: (tasks) => materializer.predict(tasks, 'any'),
     release,
   });
-  const failing = failingOf({ deps, closing, revisions });
+  const failing = failingOf({ deps, closing, revisions, mend: growth.mend, endIfLast });
   const reading = new Map<string, Promise<ReadonlyMap<string, Versioned<TaskRecord>>>>();
 
   function hintResults(goalId: string, dependencies: readonly string[]): Record<string, Json> | undefined {

@@ -58,7 +58,7 @@ describe('the questions of the demo agents', () => {
     expect(steps.map((step) => step.capability)).toEqual(['research', 'code', 'review']);
     const { facts } = await answerTo(factsQuestion('Brief the storm', STORM));
     expect(facts.length).toBeGreaterThanOrEqual(3);
-    const brief = await answerTo(briefQuestion('Brief the storm', facts, []));
+    const brief = await answerTo(briefQuestion('Brief the storm', facts));
     for (const { quote } of brief.statements) expect(STORM).toContain(quote);
     const positions = (await ballots(brief.statements)).map((ballot) => ballot.position);
     expect(positions).toEqual(['approve', 'approve', 'approve']);
@@ -69,15 +69,11 @@ describe('the questions of the demo agents', () => {
   it('bring an unsupported statement before reviewers that reject it, and a brief without it after that', async () => {
     const { facts } = await answerTo(factsQuestion('Brief the storm', STORM));
     await fault('unsupported');
-    const bad = await answerTo(briefQuestion('Brief the storm', facts, []));
+    const bad = await answerTo(briefQuestion('Brief the storm', facts));
     const votes = await ballots(bad.statements);
     expect(votes.filter((ballot) => ballot.position === 'reject').length).toBeGreaterThanOrEqual(2);
     const again = await answerTo(
-      briefQuestion(
-        'Brief the storm',
-        facts,
-        votes.map((ballot) => ballot.rationale),
-      ),
+      briefQuestion('Brief the storm', facts, { reasons: votes.map((ballot) => ballot.rationale) }),
     );
     const positions = (await ballots(again.statements)).map((ballot) => ballot.position);
     expect(positions).toEqual(['approve', 'approve', 'approve']);

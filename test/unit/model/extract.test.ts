@@ -20,6 +20,13 @@ describe('extractFacts', () => {
     expect(about('Where is the ferry to Rorschach?')).toContain('Rorschach');
   });
 
+  it('prefers sentences with figures, or with names, when a kind of fact was asked for', () => {
+    const quotes = (description: string) => extractFacts(STORM, description).map(({ quote }) => quote);
+    const figures = (description: string) => quotes(description).filter((quote) => /\d/.test(quote)).length;
+    expect(figures('The figures: x')).toBeGreaterThan(figures('x'));
+    expect(quotes('The names: x')).not.toEqual(quotes('The figures: x'));
+  });
+
   it('is the same each time', () => {
     expect(extractFacts(STORM, 'x')).toEqual(extractFacts(STORM, 'x'));
   });

@@ -43,6 +43,33 @@ describe('plan', () => {
     for (const { description } of answer.steps) expect(description).toContain('Brief the storm of Lindau');
   });
 
+  it('is split into parts and a join for a parallel goal, with what is offered', () => {
+    const parts = (...capabilities: string[]) => steps(ask('plan', { goal: 'x', pattern: 'parallel', capabilities }));
+    expect(parts('echo', 'research', 'code', 'review')).toEqual([
+      ['research', []],
+      ['research', []],
+      ['research', []],
+      ['code', ['points', 'figures', 'names']],
+    ]);
+    expect(parts('paint').map(([capability]) => capability)).toEqual(['paint', 'paint', 'paint', 'paint']);
+  });
+
+  it('goes another way when a step failed: without it and without what is done, behind what is done', () => {
+    const part = (taskId: string, capability: string) => ({ taskId, capability, description: '' });
+    const anew = (failed: object[], finished: object[], ...capabilities: string[]) =>
+      steps(ask('plan', { goal: 'x', capabilities, failed, finished, waiting: [], running: [] }));
+    const all = ['research', 'code', 'review'] as const;
+    expect(anew([part('t1', 'research')], [], ...all)).toEqual([
+      ['code', []],
+      ['review', ['implement-anew']],
+    ]);
+    expect(anew([part('t2', 'code')], [part('t1', 'research')], ...all)).toEqual([['review', ['t1']]]);
+    expect(anew([part('t3', 'review')], [part('t1', 'research'), part('t2', 'code')], ...all)).toEqual([
+      ['research', ['t1', 't2']],
+    ]);
+    expect(anew([part('t1', 'paint')], [], 'paint')).toEqual([['paint', []]]);
+  });
+
   it('uses only capabilities that are offered, wherever they are listed', () => {
     expect(steps(ask('plan', { goal: 'x', capabilities: ['research', 'review'] }))).toEqual([
       ['research', []],

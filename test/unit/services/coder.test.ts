@@ -28,6 +28,18 @@ describe('code', () => {
     expect(asked[0]?.user).not.toHaveProperty('reasons');
   });
 
+  test('the model is told which parts are missing', async () => {
+    const failures = [{ taskId: 't2', description: 'The figures', error: { code: 'no_facts', message: 'none found' } }];
+    const { context, asked } = fakeContext({
+      input: undefined,
+      dependencies: { t1: { facts: FACTS } },
+      failures,
+      replies,
+    });
+    await writeBrief(context);
+    expect(asked[0]?.user).toMatchObject({ missing: ['The figures'] });
+  });
+
   test('facts of several dependencies are one list; a passage counts once', async () => {
     const again = { facts: [{ statement: 'Lanes: eight', quote: 'It carries eight lanes.' }] };
     const brief = { brief: { statements: [{ text: 'Tall', quote: 'It is 134 m tall.' }] } };

@@ -36,7 +36,7 @@ describe('the plan', () => {
   test('shows each task, what it waits for and who votes on it, and why it is not the model’s', () => {
     const plan = fallbackPlan(
       'goal',
-      { capabilities: new Set(), reviewers: 3, pattern: 'orchestrator' },
+      { capabilities: new Set(), reviewers: 3, pattern: 'orchestrator', continues: false },
       'no \u001b[2J answer',
     );
     expect(planText(screenOf(200, false), plan).split('\n')).toEqual([

@@ -6,6 +6,7 @@ const around: Surroundings = {
   capabilities: new Set(['plan', 'research', 'code', 'review']),
   reviewers: 3,
   pattern: 'orchestrator',
+  continues: false,
 };
 
 function step(id: string, capability: string, ...dependsOn: string[]): ProposedStep {

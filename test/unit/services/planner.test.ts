@@ -66,6 +66,13 @@ describe('plan', () => {
     expect(logged).toMatchObject([{}, {}, { level: 'warn', fields: { event: 'plan.fallback', missing: [] } }]);
   });
 
+  test('the join of a parallel goal that goes on after a failure does without parts that fail', async () => {
+    const goal = { pattern: 'parallel', onTaskFailure: 'continue' };
+    const { tasks } = await makePlan(planner({ goal, replies: { plan: () => GOOD } }).context);
+    expect(tasks).toMatchObject([{ dependencies: [] }, { dependencies: ['t1'], tolerant: true }]);
+    expect(tasks[0]).not.toHaveProperty('tolerant');
+  });
+
   test.each(['invalid_output', 'model_refused'])('%s: the fixed steps at once', async (code) => {
     const { context } = planner({ replies: { plan: () => new HandlerError(code, 'no good', { retry: false }) } });
     expect(await makePlan(context)).toMatchObject({ source: 'fallback', reason: `${code}: no good` });
@@ -113,6 +120,65 @@ describe('plan', () => {
     const { context, asked } = planner({ agents: [present('p', 'plan')] });
     await expect(makePlan(context)).rejects.toMatchObject({ code: 'unplannable' });
     expect(asked).toEqual([]);
+  });
+
+  describe('asked for another plan', () => {
+    const part = (taskId: string, capability: string) => ({ taskId, capability, description: `does ${taskId}` });
+    const replan = {
+      number: 1,
+      failed: [{ ...part('t2', 'code'), error: { code: 'broken', message: 'it broke' } }],
+      waiting: [part('t3', 'review')],
+      finished: [part('t1', 'research')],
+      running: [],
+    };
+    const anew = (options: FakeOptions<unknown>) => planner({ taskId: 'replan-1', input: { replan }, ...options });
+
+    test('the model is told what failed and what there is; its steps get names of their own and may wait for what there is', async () => {
+      const steps = [
+        { id: 'look', title: '', description: 'Look', capability: 'review', dependsOn: ['t1'] },
+        { id: 'again', title: '', description: 'Again', capability: 'research', dependsOn: ['look'] },
+      ];
+      const { context, asked } = anew({ replies: { plan: () => ({ steps }) }, dependencies: { t1: 'x'.repeat(999) } });
+      const plan = await makePlan(context);
+      expect(plan.tasks).toMatchObject([
+        { taskId: 'replan-1-t1', capability: 'review', dependencies: ['t1'] },
+        { taskId: 'replan-1-t2', capability: 'research', dependencies: ['replan-1-t1'] },
+      ]);
+      const { failed, waiting } = replan;
+      const finished = [{ ...part('t1', 'research'), result: `"${'x'.repeat(299)}` }];
+      expect(asked).toMatchObject([{ user: { failed, waiting, finished, running: [] } }]);
+      expect(manifest.capabilities['plan']?.output.safeParse(plan).success).toBe(true);
+    });
+
+    test('a step that is named like a task that is there, or waits for one that failed, is proposed once more', async () => {
+      const step = (id: string, ...dependsOn: string[]) => ({
+        steps: [{ id, title: '', description: id, capability: 'review', dependsOn }],
+      });
+      const { context, asked } = anew({ replies: { plan: (_, time) => (time === 1 ? step('t1') : step('x', 't2')) } });
+      const plan = await makePlan(context);
+      expect(asked[1]?.user['problem']).toMatch(/expected new step ids, got "t1"/);
+      expect(plan).toMatchObject({
+        source: 'fallback',
+        reason: expect.stringMatching(/depends on "t2", which is not/),
+      });
+      expect(plan.tasks).toMatchObject([{ taskId: 'replan-1-t1', capability: 'review', dependencies: ['t1'] }]);
+    });
+
+    test('without a usable answer, and with nothing left of the fixed steps, there is no other way', async () => {
+      const all = ['research', 'code', 'review'].map((name, at) => ({
+        ...part(`t${at}`, name),
+        error: { code: 'broken', message: 'it broke' },
+      }));
+      const input = { replan: { ...replan, failed: all, finished: [] } };
+      const { context } = anew({ input, replies: { plan: () => CYCLIC } });
+      await expect(makePlan(context)).rejects.toMatchObject({ code: 'unplannable', retry: false });
+    });
+
+    test('a goal whose own input looks like that is planned as any other', async () => {
+      const { context, asked } = planner({ taskId: 'plan', input: { replan }, replies: { plan: () => GOOD } });
+      expect((await makePlan(context)).tasks[0]?.taskId).toBe('t1');
+      expect(asked[0]?.user).not.toHaveProperty('failed');
+    });
   });
 
   test.each([
