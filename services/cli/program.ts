@@ -114,6 +114,11 @@ function grammar(terminal: Terminal, finish: (code: ExitCode) => void): Program 
         ['fail', 'continue'],
       ),
     )
+    .option(
+      '--replans <n>',
+      'plan anew what a failed task leaves undone, at most so often (default: 2 for a planned orchestrator goal)',
+      whole(0),
+    )
     .option('--budget-usd <usd>', 'spend at most this', amount)
     .option('--budget-tokens <n>', 'use at most this many tokens', whole(0))
     .option('--budget-messages <n>', 'send at most this many messages between agents', whole(0))

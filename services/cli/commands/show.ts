@@ -32,8 +32,14 @@ export async function show(context: Context, args: readonly string[], given: unk
       terminal.out(safeJson(goal));
       return EXIT.done;
     }
-    const [tasks, agents, ledger] = await Promise.all([mesh.tasks(goalId), mesh.agents.list(), mesh.ledger(goalId)]);
-    terminal.out(goalPage(terminal.screen(), goal, tasks, agents, terminal.now(), accountOf(ledger)));
+    const [tasks, agents, ledger, revisions] = await Promise.all([
+      mesh.tasks(goalId),
+      mesh.agents.list(),
+      mesh.ledger(goalId),
+      'revision' in goal ? mesh.revisions(goalId) : [],
+    ]);
+    const page = goalPage(terminal.screen(), goal, tasks, agents, terminal.now(), accountOf(ledger), revisions);
+    terminal.out(page);
     return EXIT.done;
   });
 }

@@ -20,6 +20,7 @@ const Options = z.object({
   tasks: z.string().optional(),
   goalId: z.string().optional(),
   onTaskFailure: z.string().optional(),
+  replans: z.number().optional(),
   budgetUsd: z.number().optional(),
   budgetTokens: z.number().optional(),
   budgetMessages: z.number().optional(),
@@ -68,12 +69,13 @@ async function submissionOf({ terminal }: Context, description: string, options:
     ...(options.budgetMessages === undefined ? {} : { messages: options.budgetMessages }),
     ...(options.wallMs === undefined ? {} : { wallMs: options.wallMs }),
   };
-  const { goalId, pattern, onTaskFailure, metadata } = options;
+  const { goalId, pattern, onTaskFailure, replans, metadata } = options;
   const fields = {
     description,
     ...(goalId === undefined ? {} : { goalId }),
     ...(pattern === undefined ? {} : { pattern }),
     ...(onTaskFailure === undefined ? {} : { onTaskFailure }),
+    ...(replans === undefined ? {} : { replans }),
     ...(metadata === undefined ? {} : { metadata }),
     ...(Object.keys(budget).length === 0 ? {} : { budget }),
     ...(options.input === undefined ? {} : { input: await readInput(terminal, options.input) }),

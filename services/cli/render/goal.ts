@@ -2,6 +2,7 @@
 import type { Presence } from '../../../shared/protocol/agent.ts';
 import { type ErrorInfo, type GoalRecord, isTerminalGoal } from '../../../shared/protocol/goal.ts';
 import { isBlobRef } from '../../../shared/protocol/ids.ts';
+import type { Revision } from '../../../shared/protocol/plan.ts';
 import type { TaskRecord } from '../../../shared/protocol/task.ts';
 import type { Account } from '../cost-report.ts';
 import { lostCalls, underWay } from './cost.ts';
@@ -44,6 +45,7 @@ export function goalPage(
   agents: readonly Presence[],
   now: number,
   account: Account | null = null,
+  revisions: readonly Revision[] = [],
 ): string {
   const facts: readonly (readonly [string, string])[] = [
     ['description', safeLine(goal.description)],
@@ -53,6 +55,10 @@ export function goalPage(
     ['spent', spentOf(goal)],
     ['reserved', heldBack(account)],
     ['predicted', usd(goal.cost.predicted)],
+    [
+      'planned anew',
+      'replansMax' in goal && goal.replans !== undefined ? `${goal.replans} of ${goal.replansMax} times` : '',
+    ],
     ['metadata', goal.metadata === undefined ? '' : safeJson(goal.metadata)],
   ];
   const width = Math.max(...facts.map(([name]) => name.length)) + 2;
@@ -61,6 +67,7 @@ export function goalPage(
     .map(([name, text]) => `${screen.paint('faint', name.padEnd(width))}${clip(text, screen.width - width)}`);
   const sections = [`${goalLine(screen, goal, now)}\n${lines.join('\n')}`];
   if (tasks.length > 0) sections.push(taskTable(screen, tasks, now));
+  if (revisions.length > 0) sections.push(revisions.map((revision) => revisionLine(screen, revision)).join('\n'));
   const missing = unstaffed(tasks, agents).map((line) => screen.paint('warn', line));
   if (missing.length > 0) sections.push(missing.join('\n'));
   const failures = tasks.flatMap((task) =>
@@ -91,6 +98,22 @@ function heldBack(account: Account | null): string {
     ...(lost.calls > 0 ? [`of what is spent, ${usd(lost.usd)} ${lostCalls(lost.calls)}`] : []),
   ];
   return parts.join('; ');
+}
+
+/** `revision 1  planned anew, because task t2 failed (handler_error: ...): replan-1 instead of t2, t3`. */
+export function revisionLine(
+  screen: Screen,
+  { revision, cause, tasks, replaces, repairs, reason = '' }: Revision,
+): string {
+  const names = (ids: readonly string[]): string => ids.map(safeLine).join(', ');
+  const added = names(tasks.map(({ taskId }) => taskId));
+  const change = replaces.length === 0 ? added : `${added} instead of ${names(replaces)}`;
+  const head = screen.paint('faint', `revision ${revision}`);
+  if (repairs === undefined)
+    return `${head}  planned by ${safeLine(cause)}${reason === '' ? '' : ` (${safeLine(reason)})`}: ${change}`;
+  const { taskId, error } = repairs.failure;
+  const what = repairs.kind === 'replan' ? 'to be planned anew' : 'done without';
+  return `${head}  ${what}, because task ${safeLine(taskId)} failed (${safeLine(error.code)}: ${safeLine(error.message)}): ${change}`;
 }
 
 /** A result for people: text as it is, anything else as JSON. */

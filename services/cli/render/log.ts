@@ -2,7 +2,7 @@
 import type { LogEntry } from '../../../shared/core/log-entry.ts';
 import { isBlobRef } from '../../../shared/protocol/ids.ts';
 import { saysOver } from '../../../shared/protocol/vote.ts';
-import { errorLine } from './goal.ts';
+import { errorLine, revisionLine } from './goal.ts';
 import { paintStatus, type Screen } from './screen.ts';
 import { clip, count, safeJson, safeLine, usd, widthOf } from './text.ts';
 
@@ -144,10 +144,8 @@ function taskLine(screen: Screen, { change, record, agentId }: Of<'task'>, room:
 }
 
 function planLine(screen: Screen, { record }: Of<'plan'>): string {
-  const { revision, cause, tasks, replaces } = record;
-  const added = tasks.map(({ taskId }) => safeLine(taskId)).join(', ');
-  const gone = replaces.length === 0 ? '' : `, without ${replaces.map(safeLine).join(', ')}`;
-  return clip(`revision ${revision} by ${safeLine(cause)}: ${added}${gone}`, Math.max(screen.width, LINE_MAX));
+  const plain = { ...screen, paint: (_: string, text: string) => text };
+  return clip(revisionLine(plain, record), Math.max(screen.width, LINE_MAX));
 }
 
 function costLine({ change, record }: Of<'cost'>): string {

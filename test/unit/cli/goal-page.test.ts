@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { addUsd } from '../../../shared/core/cost.ts';
 import type { GoalRecord } from '../../../shared/protocol/goal.ts';
+import { Revision } from '../../../shared/protocol/plan.ts';
 import type { TaskRecord } from '../../../shared/protocol/task.ts';
 import { accountOf, costReport } from '../../../services/cli/cost-report.ts';
 import { costPage } from '../../../services/cli/render/cost.ts';
@@ -131,6 +132,40 @@ describe('what show says of a goal', () => {
       expect(head).toContain('brief-42');
       expect(rest.filter((line) => widthOf(line) > width)).toEqual([]);
     }
+  });
+});
+
+describe('what show says of changes to a graph', () => {
+  const failure = { taskId: 't2', description: 'd', error: { code: 'broken', message: 'it\nbroke' } };
+  const revision = (fields: object) =>
+    Revision.parse({
+      goalId: 'brief-42',
+      revision: 1,
+      cause: 't2',
+      replaces: ['t2', 't3'],
+      tasks: [{ taskId: 'replan-1', capability: 'plan', dependencies: [] }],
+      sinks: ['replan-1'],
+      total: 5,
+      predicted: 0,
+      createdAt: at(0),
+      ...fields,
+    });
+
+  it('names what failed, what was done about it, and how often', () => {
+    const goal = goalRecord({ replansMax: 2, replans: 1, revision: 2, revisionsMax: 16 });
+    const page = goalPage(wide, goal, tasks, [], NOW, null, [
+      revision({ repairs: { kind: 'replan', number: 1, failure } }),
+      revision({ revision: 2, cause: 'replan-1', replaces: [] }),
+      revision({ revision: 3, replaces: ['t4'], repairs: { kind: 'merge', failure } }),
+    ]);
+    expect(page).toMatch(/^planned anew +1 of 2 times$/m);
+    expect(page).toContain(
+      'revision 1  to be planned anew, because task t2 failed (broken: it broke): replan-1 instead of t2, t3',
+    );
+    expect(page).toContain('revision 2  planned by replan-1: replan-1');
+    expect(page).toContain(
+      'revision 3  done without, because task t2 failed (broken: it broke): replan-1 instead of t4',
+    );
   });
 });
 
