@@ -44,6 +44,13 @@ module.exports = {
       to: { path: [outside('@nats-io/[^/]+'), outside('openai'), outside('cockatiel')] },
     },
     {
+      name: 'traces-in-one-adapter',
+      comment: 'OpenTelemetry and its names, which are in development, are known to shared/adapters/otel-* alone.',
+      severity: 'error',
+      from: { pathNot: ['^shared/adapters/otel-', '^test/'] },
+      to: { path: outside('@opentelemetry/[^/]+') },
+    },
+    {
       name: 'adapters-below-runtime',
       comment: 'An adapter implements a port; it does not know who joins it to the core.',
       severity: 'error',

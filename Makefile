@@ -34,6 +34,11 @@ demo: deps ## Run one goal through a mesh on this machine (INPUT=file, GOAL="wha
 	@[ -n "$$NATS_URL" ] || $(NODE) deploy/bootstrap/main.ts
 	@$(NODE) deploy/demo/main.ts
 
+.PHONY: trace
+trace: deps ## Run the demo's goal with traces on, and print its trace as a tree
+	@[ -n "$$NATS_URL" ] || $(NODE) deploy/bootstrap/main.ts
+	@$(NODE) deploy/trace/main.ts
+
 .PHONY: test
 test: check broker ## Run every check and every test; ends with "N passed, N failed"
 	@$(BIN)/vitest run

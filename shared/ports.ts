@@ -136,6 +136,8 @@ export interface Delivery {
   readonly sequence: number;
   /** When it was stored, ms since the epoch. */
   readonly storedAt: number;
+  /** The message's W3C trace context, as it came: unchecked. */
+  readonly traceparent?: string;
   /** 1 for the first delivery. More: whoever had it lost its lease, or gave it back. */
   readonly deliveries: number;
   /** Where its end is told: another agent that knows this can end it too. */
@@ -157,7 +159,12 @@ export type Adopt = (handle: string, capability: string) => Promise<Delivery | u
 export type HandOver = (
   to: string,
   delivery: Delivery,
-  about: { readonly capability: string; readonly goalId: string; readonly correlationId: string },
+  about: {
+    readonly capability: string;
+    readonly goalId: string;
+    readonly correlationId: string;
+    readonly traceparent?: string | undefined;
+  },
 ) => Promise<'taken' | 'busy' | 'refused' | 'silent'>;
 
 /** A queue that hands out at most as many deliveries as it was given credit for. */
@@ -204,6 +211,105 @@ export interface Registry {
 /** Where refused and exhausted work is kept. `dedupe` makes a repetition harmless. */
 export interface DeadLetters {
   put(letter: DeadLetter, dedupe: string): Promise<void>;
+}
+
+/** An operation that is over, in this project's words; the adapter gives it the names that the conventions have for it. */
+export interface FinishedSpan {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentId?: string;
+  /** Milliseconds since the epoch, with fractions. */
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly operation: Operation;
+  /** Absent: it went well. `code` is stable, of few values. */
+  readonly error?: { readonly code: string; readonly message: string };
+}
+
+export type Operation =
+  /** A client hands in a goal. */
+  | { readonly kind: 'submit'; readonly subject: string; readonly goalId: string }
+  /** From its first record to its last. */
+  | {
+      readonly kind: 'goal';
+      readonly goalId: string;
+      readonly pattern: string;
+      readonly status: string;
+      readonly tasks: Readonly<Record<'total' | 'completed' | 'failed' | 'cancelled', number>>;
+      readonly tokens: number;
+      readonly usd: number;
+      readonly predictedUsd: number;
+    }
+  /** An agent takes a submission in: checks it, and writes the goal's first records. */
+  | { readonly kind: 'accept'; readonly subject: string; readonly goalId: string }
+  /** One attempt at a task, told by whoever wrote the record that ended it; `agentId` worked on it. */
+  | {
+      readonly kind: 'attempt';
+      readonly goalId: string;
+      readonly taskId: string;
+      readonly capability: string;
+      readonly attempt: number;
+      readonly agentId: string;
+      readonly dependencies: readonly string[];
+      /** How it ended: the name of the transition. */
+      readonly ending: string;
+      /** Of all attempts at the task so far. */
+      readonly taskUsd: number;
+    }
+  /** One question to the model, with all of its retries. */
+  | {
+      readonly kind: 'model';
+      readonly name: string;
+      readonly model: string;
+      readonly answeredBy?: string;
+      readonly goalId?: string;
+      readonly maxOutputTokens: number;
+      readonly inputTokens: number;
+      readonly outputTokens: number;
+      readonly usd: number;
+      readonly calls: number;
+      readonly repaired: boolean;
+      readonly offline: boolean;
+    }
+  /** A round of votes, from the first request to the stored decision. */
+  | {
+      readonly kind: 'round';
+      readonly roundId: string;
+      readonly capability: string;
+      readonly goalId?: string;
+      readonly taskId?: string;
+      readonly method: string;
+      readonly voters: number;
+      readonly outcome: string;
+      readonly ballots: readonly { readonly agent: string; readonly position: string; readonly atMs: number }[];
+    }
+  /** A voter makes up its mind. */
+  | {
+      readonly kind: 'vote';
+      readonly subject: string;
+      readonly roundId: string;
+      readonly goalId?: string;
+      readonly position: string;
+    }
+  /** A message between agents, at its sender and at its receiver. */
+  | {
+      readonly kind: 'send' | 'receive';
+      readonly subject: string;
+      readonly messageType: string;
+      readonly messageId: string;
+      readonly sender: string;
+      readonly receiver: string;
+      readonly correlationId: string;
+      readonly bytes: number;
+    };
+
+/** Where finished spans go. Never throws and never waits: what cannot be kept is dropped, and said in the log. */
+export interface Tracer {
+  record(span: FinishedSpan): void;
+  /** Whether a trace that begins here is kept. The same answer in every process that is set up alike. */
+  samples(traceId: string): boolean;
+  /** Sends what is left. */
+  close(): Promise<void>;
 }
 
 /** What the queues of the mesh look like from the broker. */

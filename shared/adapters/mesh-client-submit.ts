@@ -1,10 +1,11 @@
 /** Handing goals, and the wish to end them, to a mesh. */
 import { randomUUID } from 'node:crypto';
 import { type JetStreamClient, jetstream, type PubAck } from '@nats-io/jetstream';
-import { type NatsConnection, TimeoutError } from '@nats-io/transport-node';
+import { headers, type MsgHdrs, type NatsConnection, TimeoutError } from '@nats-io/transport-node';
 import { z } from 'zod';
 import { decode, encode } from '../protocol/codec.ts';
 import type { CancelRequest, GoalSubmission } from '../protocol/goal.ts';
+import { TRACEPARENT_HEADER } from '../protocol/headers.ts';
 import type { Subjects } from '../protocol/subjects.ts';
 import { REQUEST_TIMEOUT_MS, readMessage } from './mesh-client-read.ts';
 
@@ -26,8 +27,8 @@ const RECEIPTS_SCANNED_MAX = 1_000;
 export function submitter(nc: NatsConnection, subjects: Subjects) {
   const js = jetstream(nc, { timeout: REQUEST_TIMEOUT_MS });
   return {
-    /** @throws SubmissionTooLarge; the client's errors when no receipt came. */
-    async submit(submission: z.input<typeof GoalSubmission>): Promise<Receipt> {
+    /** `traceparent`: the goal's trace goes on from it. @throws SubmissionTooLarge; the client's errors when no receipt came. */
+    async submit(submission: z.input<typeof GoalSubmission>, traceparent?: string): Promise<Receipt> {
       const body = encode(submission);
       const limit = nc.info?.max_payload ?? Number.POSITIVE_INFINITY;
       if (body.length > limit) {
@@ -35,7 +36,7 @@ export function submitter(nc: NatsConnection, subjects: Subjects) {
           `the submission is ${body.length} bytes and this broker takes ${limit}; give it fewer tasks, or put large inputs of tasks in files`,
         );
       }
-      const ack = await publishOnce(js, subjects.goalsSubmit, body, randomUUID());
+      const ack = await publishOnce(js, subjects.goalsSubmit, body, randomUUID(), traceparent);
       return { goalId: submission.goalId ?? goalIdOf(ack.seq), sequence: ack.seq };
     },
 
@@ -72,15 +73,23 @@ export async function publishOnce(
   subject: string,
   body: Uint8Array,
   messageId: string,
+  traceparent?: string,
 ): Promise<PubAck> {
+  const options = { msgID: messageId, ...(traceparent === undefined ? {} : { headers: traceHeader(traceparent) }) };
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await js.publish(subject, body, { msgID: messageId });
+      return await js.publish(subject, body, options);
     } catch (error) {
       const lost = error instanceof TimeoutError || (error instanceof Error && error.cause instanceof TimeoutError);
       if (!lost || attempt === PUBLISH_ATTEMPTS) throw error;
     }
   }
+}
+
+function traceHeader(traceparent: string): MsgHdrs {
+  const h = headers();
+  h.set(TRACEPARENT_HEADER, traceparent);
+  return h;
 }
 
 function goalIdOf(sequence: number): string {

@@ -5,6 +5,7 @@
  */
 import { createInbox, type Msg, nanos, type NatsConnection } from '@nats-io/transport-node';
 import type { Delivery, Pull } from '../ports.ts';
+import { TRACEPARENT_HEADER } from '../protocol/headers.ts';
 import { type Outbox, outboxOf } from './outbox.ts';
 import { inboxPrefixOf } from './requests.ts';
 
@@ -160,6 +161,8 @@ export function deliveryAt(handle: string, subject: string, data: Uint8Array, ou
     deliveries: Number(tokens[at]),
     sequence: Number(tokens[at + 1]),
     storedAt: Number(tokens[at + 3]) / 1e6,
+    // Work items have no headers, and the client parses them only when there are some.
+    ...(message.headers === undefined ? {} : { traceparent: message.headers.get(TRACEPARENT_HEADER) }),
     ack: () => answer(ACK),
     retry: (delayMs) => answer(delayMs > 0 ? `-NAK ${JSON.stringify({ delay: nanos(delayMs) })}` : '-NAK'),
     extend: () => answer(WORKING),

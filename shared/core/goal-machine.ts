@@ -97,6 +97,7 @@ export interface Birth {
   readonly receipt: number;
   readonly acceptedBy: string;
   readonly correlationId: string;
+  readonly traceparent?: string;
   readonly now: number;
   readonly deadline: number;
   readonly total: number;
@@ -123,6 +124,7 @@ export function newGoal(submission: GoalSubmission, birth: Birth, status: 'plann
     spent: { usd: 0, tokens: 0, messages: 0, wallMs: 0 },
     cost: { compute: {}, communication: 0, total: 0, predicted: birth.predicted },
     correlationId: birth.correlationId,
+    ...(birth.traceparent === undefined ? {} : { traceparent: birth.traceparent }),
     createdAt: timestamp(birth.now),
     onTaskFailure: submission.onTaskFailure,
     deadline: timestamp(birth.deadline),
@@ -135,7 +137,13 @@ export function newGoal(submission: GoalSubmission, birth: Birth, status: 'plann
 }
 
 /** The record of a submission that was refused before anything was done for it. */
-export function rejectedGoal(goalId: string, description: string, error: ErrorInfo, now: number): GoalRecord {
+export function rejectedGoal(
+  goalId: string,
+  description: string,
+  error: ErrorInfo,
+  now: number,
+  traceparent?: string,
+): GoalRecord {
   return {
     goalId,
     description,
@@ -146,6 +154,7 @@ export function rejectedGoal(goalId: string, description: string, error: ErrorIn
     spent: { usd: 0, tokens: 0, messages: 0, wallMs: 0 },
     cost: { compute: {}, communication: 0, total: 0, predicted: 0 },
     correlationId: goalId,
+    ...(traceparent === undefined ? {} : { traceparent }),
     createdAt: timestamp(now),
     finishedAt: timestamp(now),
   };

@@ -167,6 +167,7 @@ export function graphOfPlan(
 export interface GoalFacts {
   readonly goalId: string;
   readonly correlationId: string;
+  readonly traceparent?: string;
   readonly deadline: string;
   readonly continues: boolean;
   readonly revisable: boolean;
@@ -186,6 +187,7 @@ export function firstRecords(tasks: readonly GraphTask[], goal: GoalFacts): read
     ...(task.input === undefined ? {} : { input: task.input }),
     cost: NO_COST,
     correlationId: goal.correlationId,
+    ...(goal.traceparent === undefined ? {} : { traceparent: goal.traceparent }),
     createdAt: timestamp(goal.now),
     dependents: [...(dependents.get(task.taskId) ?? [])],
     maxAttempts: task.maxAttempts ?? MAX_ATTEMPTS_DEFAULT,

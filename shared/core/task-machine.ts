@@ -98,6 +98,7 @@ function common(task: TaskRecord) {
     maxAttempts,
     timeoutMs,
     deadline,
+    ...(task.traceparent === undefined ? {} : { traceparent: task.traceparent }),
     ...(task.vote === undefined ? {} : { vote: task.vote }),
     ...(task.continues === undefined ? {} : { continues: task.continues }),
     ...(task.assignee === undefined ? {} : { assignee: task.assignee }),

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { Id, Timestamp } from './ids.ts';
 import { Traffic } from './ledger.ts';
+import { Traceparent } from './trace.ts';
 import { TaskVote } from './vote.ts';
 
 export const TASKS_MAX = 10_000;
@@ -150,6 +151,8 @@ const GoalPublic = {
   spent: Spent,
   cost: GoalCost,
   correlationId: z.string(),
+  /** The trace context that the goal was submitted with. */
+  traceparent: Traceparent.optional(),
   createdAt: Timestamp,
 };
 

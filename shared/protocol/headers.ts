@@ -6,3 +6,6 @@
  * key is missing (I9).
  */
 export const REPLACES_HEADER = 'Conclave-Replaces';
+
+/** W3C Trace Context, on submissions, messages, vote requests and ballots. */
+export const TRACEPARENT_HEADER = 'traceparent';

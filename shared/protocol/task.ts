@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { ErrorInfo, GoalRecord } from './goal.ts';
 import { Id, Timestamp } from './ids.ts';
+import { Traceparent } from './trace.ts';
 import { TaskVote } from './vote.ts';
 
 export const TaskStatus = z.enum(['pending', 'ready', 'in_progress', 'completed', 'failed', 'cancelled']);
@@ -37,6 +38,8 @@ const Common = {
   input: z.json().optional(),
   cost: TaskCost,
   correlationId: z.string(),
+  /** The goal's: whoever takes the task over goes on in the same trace. */
+  traceparent: Traceparent.optional(),
   createdAt: Timestamp,
   /** Tasks that wait for this one. */
   dependents: z.array(Id),

@@ -21,6 +21,7 @@ import { type Connection, depsOn, joinBroker, streamOptions, systemClock } from 
 import { ConfigError, type Environment, EXIT_CONFIG, readConfig } from './config.ts';
 import { countedBus } from './counted-bus.ts';
 import type { Deps } from './engine/deps.ts';
+import type { EngineEvents } from './engine/events.ts';
 import { engineOf } from './engine/engine.ts';
 import { figuresOf } from './figures.ts';
 import { handlerRunner, roundIsOver, voterOf } from './handlers.ts';
@@ -32,6 +33,8 @@ import type { Manifest } from './manifest.ts';
 import { type Metrics, metricsOf } from './metrics.ts';
 import { modelOf, readPrices } from './models.ts';
 import { learnOffers } from './offers.ts';
+import { openTraces } from './open-tracing.ts';
+import type { Traces } from './traces.ts';
 import { startMonitor } from './monitor/monitor.ts';
 import { callsOn } from './peers/calls.ts';
 import { handOverBy } from './peers/handover.ts';
@@ -53,6 +56,7 @@ import {
   speechEvents,
   voterObserver,
 } from './telemetry.ts';
+import { currentTrace } from './tracing.ts';
 import { holdRound } from './vote/proposer.ts';
 import { serveVotes } from './vote/voter.ts';
 
@@ -69,6 +73,14 @@ export async function runAgent(manifest: Manifest): Promise<void> {
     const agentId = config.AGENT_ID;
     // A name of one start only has given no ballot before.
     const isNew = given.AGENT_ID === undefined && given.NATS_IDENTITIES === undefined;
+    const traces = await openTraces(process.env, {
+      agentId,
+      role: manifest.role,
+      version: manifest.version,
+      mesh: config.MESH,
+      ...(config.OPENAI_BASE_URL === undefined || !manifest.usesModel ? {} : { model: config.OPENAI_BASE_URL }),
+      onTrouble: (message) => log.warn({ event: 'trace.trouble' }, message),
+    });
     // Written without waiting for the disk, in order, flushed at exit: a line costs a busy agent less than the work that it reports.
     log = pino(
       {
@@ -76,12 +88,17 @@ export async function runAgent(manifest: Manifest): Promise<void> {
         level: config.LOG_LEVEL,
         base: { agentId, mesh: config.MESH },
         redact: ['NATS_NKEY_SEED', 'NATS_IDENTITIES', 'OPENAI_API_KEY'],
+        mixin: () => ({ ...currentTrace() }),
       },
       pino.destination({ sync: false }),
     );
     const stopping = new AbortController();
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort(signal));
-    await live(manifest, config, agentId, isNew, log, stopping.signal);
+    try {
+      await live(manifest, config, agentId, isNew, log, traces, stopping.signal);
+    } finally {
+      await settle(traces.close(), LEASE_MS);
+    }
     process.exit(0);
   } catch (error) {
     if (error instanceof Error && error.name === 'AbortError') process.exit(0);
@@ -105,6 +122,7 @@ async function live(
   agentId: string,
   isNew: boolean,
   log: Logger,
+  traces: Traces,
   stopping: AbortSignal,
 ): Promise<void> {
   const capabilities = Object.keys(manifest.capabilities);
@@ -163,16 +181,26 @@ async function live(
     price: price?.ok === true ? price.price : undefined,
   });
   const counts = endpointCounts();
-  const events = engineEvents(log, metrics, counts, agentId);
-  const onBroker = depsOn(nc, subjects, agentId, config, prices.communication, {
+  const { tracing } = traces;
+  const events = engineEvents(log, metrics, counts, agentId, tracing);
+  const observed: EngineEvents = {
     ...events,
     taskEnded(task, durationMs) {
       events.taskEnded(task, durationMs);
       figures.taskEnded(task);
     },
-  });
+  };
+  const onBroker = depsOn(nc, subjects, agentId, config, prices.communication, traces.events(observed), tracing);
   const bus = countedBus(saidBus(onBroker, config, log), subjects, messageCount(metrics));
-  const speaking = { bus, clock: systemClock, subjects, agentId, nextId: randomUUID, events: speechEvents(metrics) };
+  const speaking = {
+    bus,
+    clock: systemClock,
+    subjects,
+    agentId,
+    tracing,
+    nextId: randomUUID,
+    events: speechEvents(metrics),
+  };
   const calls = callsOn(speaking);
   const deps: Deps = { ...onBroker, bus, handOver: handOverBy(calls) };
   const startedAt = timestamp(Date.now());
@@ -195,8 +223,8 @@ async function live(
     if (outcome === 'ok' || outcome === 'invalid_output') watch?.answered();
   };
   const engine = engineOf(deps, {
-    runHandler: (ledgers) => handlerRunner(deps, manifest, { model, ledgers, observe }, log),
-    hold: (spec) =>
+    runHandler: (ledgers) => handlerRunner(deps, manifest, { tracing, model, ledgers, observe }, log),
+    hold: traces.rounds((spec) =>
       holdRound(
         {
           bus: deps.bus,
@@ -208,6 +236,7 @@ async function live(
         },
         spec,
       ),
+    ),
     predict: offers.predict,
   });
   // Also an agent without an opinion answers: its abstention is presence.
@@ -223,7 +252,8 @@ async function live(
     {
       agentId,
       capabilities,
-      decide: voterOf(deps, manifest, { model, ledgers: engine.ledgers, observe }, log, figures.ballotGiven),
+      decide: voterOf(deps, manifest, { tracing, model, ledgers: engine.ledgers, observe }, log, figures.ballotGiven),
+      tracing,
       concurrency: slots,
       queueMax: VOTES_QUEUED_MAX,
     },

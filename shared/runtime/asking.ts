@@ -1,11 +1,14 @@
 /** A handler's questions to the model: within the goal's budget (I4), errors split by what to do with the attempt. */
 import type { Holder, Limits } from '../core/budget.ts';
 import type { Model, ModelAnswer, Reservation, SpendGate, WorstCase } from '../ports.ts';
+import { TRACEPARENT_HEADER } from '../protocol/headers.ts';
 import type { TaskCost } from '../protocol/task.ts';
 import { type Answer, type Ask, GOAL_OVER, HandlerError } from './context.ts';
 import type { Ledgers } from './engine/ledgers.ts';
+import type { Tracing } from './tracing.ts';
 
 export interface Asker {
+  readonly tracing: Tracing;
   readonly model: Model | undefined;
   readonly ledgers: Ledgers;
   readonly observe: (
@@ -19,6 +22,8 @@ export interface Asker {
 export interface AskFor {
   /** Undefined: a round by hand belongs to no goal and has no budget. */
   readonly goalId: string | undefined;
+  /** W3C context of whatever asks. */
+  readonly traceparent: string | undefined;
   readonly limits: () => Promise<Limits>;
   readonly holder: Holder;
   readonly signal: AbortSignal;
@@ -44,9 +49,29 @@ export async function ask<T>(asker: Asker, what: AskFor, question: Ask<T>): Prom
   const { goalId } = what;
   const budget: SpendGate =
     goalId === undefined ? FREE : { reserve: (worst) => reserved(ledgers, goalId, limits, what, worst) };
+  const span = asker.tracing.begin(what.traceparent);
+  const traceparent = span?.traceparent ?? what.traceparent;
+  const headers = traceparent === undefined ? {} : { headers: { [TRACEPARENT_HEADER]: traceparent } };
   const startedAt = performance.now();
-  const answer = await model.complete({ ...question, budget, signal: what.signal });
+  const answer = await model.complete({ ...question, budget, signal: what.signal, ...headers });
   const { usage } = answer;
+  span?.end(
+    {
+      kind: 'model',
+      name: question.name,
+      model: model.name,
+      ...(answer.ok ? { answeredBy: answer.model } : {}),
+      ...(goalId === undefined ? {} : { goalId }),
+      maxOutputTokens: question.maxOutputTokens,
+      inputTokens: usage.inputTokens,
+      outputTokens: usage.outputTokens,
+      usd: usage.usd,
+      calls: answer.calls,
+      repaired: answer.ok && answer.repaired,
+      offline: answer.ok && answer.offline,
+    },
+    answer.ok ? undefined : { code: answer.reason, message: answer.message },
+  );
   asker.observe(model.name, answer.ok ? 'ok' : answer.reason, (performance.now() - startedAt) / 1_000, usage);
   what.onCost({ usd: usage.usd, inputTokens: usage.inputTokens, outputTokens: usage.outputTokens, messages: 0 });
   if (answer.ok)

@@ -14,6 +14,7 @@ import type { Subjects } from '../protocol/subjects.ts';
 import type { Environment } from './config.ts';
 import type { Deps } from './engine/deps.ts';
 import type { EngineEvents } from './engine/events.ts';
+import type { Tracing } from './tracing.ts';
 
 export type Connection = Awaited<ReturnType<typeof connectBroker>>;
 
@@ -76,6 +77,7 @@ export function depsOn(
   config: Environment,
   communication: CommunicationPrice,
   events: EngineEvents,
+  tracing: Tracing,
 ): Omit<Deps, 'handOver'> {
   return {
     store: natsDagStore(nc, subjects, { measureFlush: true }),
@@ -89,6 +91,7 @@ export function depsOn(
     subjects,
     agentId,
     events,
+    tracing,
     leaseMs: LEASE_MS,
     communication,
   };

@@ -22,6 +22,7 @@ export function handlerRunner(deps: Deps, manifest: Manifest, asker: Asker, log:
   return async (call) => {
     const { task, attempt, signal } = call;
     const { goalId, taskId, correlationId } = task;
+    const traceparent = deps.tracing.attempt(task, attempt);
     const capability = Object.hasOwn(manifest.capabilities, task.capability)
       ? manifest.capabilities[task.capability]
       : undefined;
@@ -35,6 +36,7 @@ export function handlerRunner(deps: Deps, manifest: Manifest, asker: Asker, log:
     const onCost = (cost: TaskCost): void => call.onCost(cost);
     const scope = {
       goalId,
+      traceparent,
       limits: async () => (await readOnce())?.record.budget ?? NO_LIMITS,
       holder: { agentId: deps.agentId, taskId, attempt },
       signal,
@@ -67,7 +69,8 @@ export function handlerRunner(deps: Deps, manifest: Manifest, asker: Asker, log:
       },
       agents: () => deps.registry.list(),
     };
-    const output = fit(capability.output, await guarded(() => capability.run(context)));
+    const work = (): Promise<unknown> => guarded(() => capability.run(context));
+    const output = fit(capability.output, await deps.tracing.within(traceparent, work));
     if (!output.ok) throw new HandlerError('invalid_output', `output of ${task.capability}: ${output.message}`);
     return naming(task.failures, output.value);
   };
@@ -116,6 +119,7 @@ export function voterOf(
   return async (
     request: VoteRequest,
     signal: AbortSignal,
+    traceparent: string | undefined,
   ): Promise<Pick<Ballot, 'position' | 'confidence' | 'rationale'>> => {
     const { vote } = manifest;
     const { roundId, goalId, correlationId } = request;
@@ -123,6 +127,7 @@ export function voterOf(
     let cost = NO_COST;
     const scope = {
       goalId,
+      traceparent,
       limits: async () => (goalId === undefined ? undefined : await readGoal(deps, goalId))?.record.budget ?? NO_LIMITS,
       // One reservation per round and voter: a round id is an id, so it can stand for the task.
       holder: { agentId: deps.agentId, taskId: roundId, attempt: 1, vote: true as const },
@@ -141,15 +146,17 @@ export function voterOf(
       ...request,
       ...(request.context === undefined ? {} : { context: await resolved(deps, request.context) }),
     };
-    const opinion = await vote(context, {
-      agentId: deps.agentId,
-      signal,
-      log: {
-        info: (fields, message) => log.info({ ...fields, roundId, goalId, correlationId }, message),
-        warn: (fields, message) => log.warn({ ...fields, roundId, goalId, correlationId }, message),
-      },
-      ask: <T>(question: Ask<T>) => ask(asker, scope, question),
-    });
+    const opine = () =>
+      vote(context, {
+        agentId: deps.agentId,
+        signal,
+        log: {
+          info: (fields, message) => log.info({ ...fields, roundId, goalId, correlationId }, message),
+          warn: (fields, message) => log.warn({ ...fields, roundId, goalId, correlationId }, message),
+        },
+        ask: <T>(question: Ask<T>) => ask(asker, scope, question),
+      });
+    const opinion = await deps.tracing.within(traceparent, opine);
     given(cost);
     return opinion;
   };

@@ -2,11 +2,14 @@
  * Messages between agents: `<m>.msg.<sender>.<receiver>.<messageType>`. What does not fit the envelope, or was passed on too often, is refused and
  * dead-lettered; a reply goes only into the sender's own inbox, whatever the message says.
  */
-import type { Bus, Clock, DeadLetters, Incoming } from '../ports.ts';
+import type { Bus, Clock, DeadLetters, Incoming, Operation } from '../ports.ts';
 import { decode, encode } from '../protocol/codec.ts';
+import { TRACEPARENT_HEADER } from '../protocol/headers.ts';
 import { timestamp } from '../protocol/ids.ts';
 import { AgentMessage, HOPS_MAX, REPLY } from '../protocol/message.ts';
 import type { Subjects } from '../protocol/subjects.ts';
+import { cleanTraceparent } from '../protocol/trace.ts';
+import type { Tracing } from './tracing.ts';
 
 export interface MailboxDeps {
   readonly bus: Bus;
@@ -15,6 +18,7 @@ export interface MailboxDeps {
   readonly subjects: Subjects;
   readonly agentId: string;
   readonly capabilities: readonly string[];
+  readonly tracing: Tracing;
   readonly events: {
     received(message: AgentMessage, bytes: number): void;
     sent(message: AgentMessage, bytes: number): void;
@@ -81,7 +85,18 @@ async function receive(deps: MailboxDeps, incoming: Incoming): Promise<void> {
       message,
     );
   }
-  const content = await deps.onMessage(message);
+  const sent = cleanTraceparent(incoming.header(TRACEPARENT_HEADER));
+  const span = deps.tracing.begin(sent);
+  const traceparent = span?.traceparent ?? sent;
+  const operation = receivedOf(incoming, message);
+  let content: unknown;
+  try {
+    content = await deps.tracing.within(traceparent, () => deps.onMessage(message));
+    span?.end(operation);
+  } catch (error) {
+    span?.end(operation, { code: 'message_failed', message: String(error) });
+    throw error;
+  }
   if (incoming.reply === undefined || content === undefined) return;
   const { goalId, taskId, correlationId } = message;
   const ids = { ...(goalId === undefined ? {} : { goalId }), ...(taskId === undefined ? {} : { taskId }) };
@@ -100,7 +115,13 @@ async function receive(deps: MailboxDeps, incoming: Incoming): Promise<void> {
   if (!checked.ok) throw new Error(`reply to ${message.sender}: ${checked.message}`);
   const bytes = encode(checked.value);
   deps.events.sent(checked.value, bytes.length);
-  deps.bus.publish(incoming.reply, bytes);
+  const headers = traceparent === undefined ? {} : { headers: { [TRACEPARENT_HEADER]: traceparent } };
+  deps.bus.publish(incoming.reply, bytes, headers);
+}
+
+function receivedOf({ subject, data }: Incoming, message: AgentMessage): Operation {
+  const { messageType, id: messageId, sender, receiver, correlationId } = message;
+  return { kind: 'receive', subject, messageType, messageId, sender, receiver, correlationId, bytes: data.length };
 }
 
 function subjectOf(deps: MailboxDeps, message: AgentMessage): string {

@@ -12,6 +12,7 @@ import type { HealthEvents } from './health.ts';
 import type { ModelObserver } from './models.ts';
 import { type MonitorDeps, SURVEY_PARTS } from './monitor/monitor.ts';
 import type { EndpointCounts } from './service-info.ts';
+import type { Tracing } from './tracing.ts';
 import type { RoundObserver, VoterObserver } from './vote/observer.ts';
 
 /** Distinct capabilities, message types... that get a label of their own. */
@@ -24,7 +25,13 @@ function seconds(goal: GoalRecord): number {
   return isTerminalGoal(goal) ? (Date.parse(goal.finishedAt) - Date.parse(goal.createdAt)) / 1_000 : 0;
 }
 
-export function engineEvents(log: Logger, metrics: Metrics, counts: EndpointCounts, agentId: string): EngineEvents {
+export function engineEvents(
+  log: Logger,
+  metrics: Metrics,
+  counts: EndpointCounts,
+  agentId: string,
+  tracing: Tracing,
+): EngineEvents {
   const capabilityLabel = bounded(LABELS_MAX);
   // Codes come from handlers, and may be anything.
   const codeLabel = bounded(CODES_MAX);
@@ -35,7 +42,10 @@ export function engineEvents(log: Logger, metrics: Metrics, counts: EndpointCoun
     goalAccepted(goal) {
       metrics.goals.inc({ pattern: goal.pattern, status: goal.status });
       const { goalId, correlationId, pattern } = goal;
-      log.debug({ event: 'goal.accepted', goalId, correlationId, pattern, tasks: goal.tasks.total }, 'goal accepted');
+      log.debug(
+        { event: 'goal.accepted', goalId, correlationId, ...tracing.ids(goal), pattern, tasks: goal.tasks.total },
+        'goal accepted',
+      );
     },
     goalRejected(goal) {
       log.warn({ event: 'goal.rejected', ...goal }, 'submission rejected');
@@ -54,6 +64,7 @@ export function engineEvents(log: Logger, metrics: Metrics, counts: EndpointCoun
           event: 'goal.ended',
           goalId,
           correlationId,
+          ...tracing.ids(goal),
           status,
           tasks,
           spent,
@@ -91,7 +102,15 @@ export function engineEvents(log: Logger, metrics: Metrics, counts: EndpointCoun
       if (!debugging) return;
       const { goalId, taskId, correlationId } = task;
       log.debug(
-        { event: 'task.started', goalId, taskId, correlationId, capability: task.capability, queuedMs },
+        {
+          event: 'task.started',
+          goalId,
+          taskId,
+          correlationId,
+          ...tracing.ids(task, { taskId, attempt: task.attempt + 1 }),
+          capability: task.capability,
+          queuedMs,
+        },
         'task started',
       );
     },
@@ -108,6 +127,7 @@ export function engineEvents(log: Logger, metrics: Metrics, counts: EndpointCoun
           goalId,
           taskId,
           correlationId,
+          ...tracing.ids(task, { taskId, attempt }),
           capability: task.capability,
           status,
           attempt,
@@ -122,7 +142,7 @@ export function engineEvents(log: Logger, metrics: Metrics, counts: EndpointCoun
       metrics.workDropped.inc({ reason: reason === SHUTDOWN ? 'shutdown' : 'lost' });
       const { goalId, taskId, correlationId } = task;
       log.info(
-        { event: 'task.dropped', goalId, taskId, correlationId, reason },
+        { event: 'task.dropped', goalId, taskId, correlationId, ...tracing.ids(task), reason },
         'work dropped: it is not ours any more',
       );
     },
@@ -132,7 +152,17 @@ export function engineEvents(log: Logger, metrics: Metrics, counts: EndpointCoun
       if (retryInMs !== undefined) metrics.retries.inc({ policy: 'task' });
       const { goalId, taskId, correlationId, attempt } = task;
       log.warn(
-        { event: 'task.attempt_failed', goalId, taskId, correlationId, attempt, code, reason: message, retryInMs },
+        {
+          event: 'task.attempt_failed',
+          goalId,
+          taskId,
+          correlationId,
+          ...tracing.ids(task, { taskId, attempt }),
+          attempt,
+          code,
+          reason: message,
+          retryInMs,
+        },
         'attempt failed',
       );
     },

@@ -12,6 +12,8 @@ export interface Mesh {
   launch(agentId: string, options?: AgentOptions): AgentProcess;
   /** The last words of all agents. */
   tails(): string;
+  /** All that were started, also those that have ended. */
+  agents(): readonly AgentProcess[];
   close(): Promise<void>;
 }
 
@@ -45,6 +47,7 @@ export async function openMeshNamed(name: string, url: string): Promise<Mesh> {
       await agent.logged('agent.ready');
       return agent;
     },
+    agents: () => agents,
     tails: () => agents.map((agent) => agent.tail()).join('\n'),
     async close() {
       await Promise.all(agents.splice(0).map(endProcess));

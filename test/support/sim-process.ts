@@ -20,6 +20,7 @@ import type { TaskRecord } from '../../shared/protocol/task.ts';
 import { type RoundRecord, RoundRecord as RoundSchema } from '../../shared/protocol/vote.ts';
 import { HandlerError } from '../../shared/runtime/context.ts';
 import type { RunHandler } from '../../shared/runtime/engine/attempt.ts';
+import { UNTRACED } from '../../shared/runtime/tracing.ts';
 import type { Deps } from '../../shared/runtime/engine/deps.ts';
 import { type Engine, engineOf } from '../../shared/runtime/engine/engine.ts';
 import type { EngineEvents } from '../../shared/runtime/engine/events.ts';
@@ -93,6 +94,7 @@ export function startProcess(world: Surroundings, options: ProcessOptions): SimP
     agentId,
     handOver: () => Promise.resolve('silent'),
     events: eventsOf(world),
+    tracing: UNTRACED,
     leaseMs: world.leaseMs,
     communication: { usdPerMessage: USD_PER_MESSAGE, usdPerKiB: 0 },
   };

@@ -1,7 +1,7 @@
 /** `conclave submit`: hands a goal in, and waits for its end when asked to. */
 import { z } from 'zod';
 import type { MeshClient } from '../../../shared/adapters/mesh-client.ts';
-import { SubmissionTooLarge } from '../../../shared/adapters/mesh-client-submit.ts';
+import { type Receipt, SubmissionTooLarge } from '../../../shared/adapters/mesh-client-submit.ts';
 import { encode, fit } from '../../../shared/protocol/codec.ts';
 import { type EndedGoal, GoalSubmission, isTerminalGoal } from '../../../shared/protocol/goal.ts';
 import { INLINE_BYTES_MAX, isBlobRef } from '../../../shared/protocol/ids.ts';
@@ -10,6 +10,7 @@ import { CommandFailure, EXIT, type ExitCode } from '../failure.ts';
 import { readInput, readTasks } from '../input.ts';
 import { errorLine, goalLine, resultText } from '../render/goal.ts';
 import { safeJson } from '../render/text.ts';
+import { withTraces } from '../tracing.ts';
 import { exitCodeOf, waitForGoal } from '../waiting.ts';
 
 type Submission = z.input<typeof GoalSubmission>;
@@ -42,10 +43,7 @@ export async function submit(context: Context, args: readonly string[], given: u
   return withMesh(context, async (mesh) => {
     const stored = await storeLargeInputs(mesh, submission);
     await warnOfRepetition(context, mesh, submission.goalId);
-    const receipt = await mesh.submit(stored).catch((error: unknown) => {
-      if (error instanceof SubmissionTooLarge) throw new CommandFailure(EXIT.usage, error.message, { cause: error });
-      throw error;
-    });
+    const receipt = await handIn(context, mesh, stored);
     if (!options.wait) {
       terminal.out(options.json ? safeJson(receipt) : receipt.goalId);
       return EXIT.done;
@@ -55,6 +53,20 @@ export async function submit(context: Context, args: readonly string[], given: u
     if (options.json) terminal.out(safeJson(goal));
     else await printEnd(context, mesh, goal);
     return exitCodeOf(goal);
+  });
+}
+
+async function handIn(context: Context, mesh: MeshClient, submission: Submission): Promise<Receipt> {
+  return withTraces(context, async ({ tracing }, above) => {
+    const span = tracing.begin(above);
+    try {
+      const receipt = await mesh.submit(submission, span?.traceparent ?? above);
+      span?.end({ kind: 'submit', subject: mesh.subjects.goalsSubmit, goalId: receipt.goalId });
+      return receipt;
+    } catch (error) {
+      if (error instanceof SubmissionTooLarge) throw new CommandFailure(EXIT.usage, error.message, { cause: error });
+      throw error;
+    }
   });
 }
 

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { CLIENT_ID, type MeshClient } from '../../../shared/adapters/mesh-client.ts';
 import type { Clock } from '../../../shared/ports.ts';
 import type { Presence } from '../../../shared/protocol/agent.ts';
+import { TRACEPARENT_HEADER } from '../../../shared/protocol/headers.ts';
 import { isId } from '../../../shared/protocol/ids.ts';
 import { type RoundRecord, VoteMethod, type VoteRule } from '../../../shared/protocol/vote.ts';
 import { LINGER_MS, RoundRefused } from '../../../shared/runtime/vote/collect.ts';
@@ -15,6 +16,7 @@ import { CommandFailure, EXIT, type ExitCode } from '../failure.ts';
 import { roundPage } from '../render/vote.ts';
 import { count, safeJson, safeLine } from '../render/text.ts';
 import type { Terminal } from '../terminal.ts';
+import { withTraces } from '../tracing.ts';
 
 const Options = z.object({
   options: z.array(z.string()),
@@ -50,7 +52,7 @@ export async function vote(context: Context, args: readonly string[], given: unk
     if (voters.length === 0) throw await nobody(mesh, electorate);
     const rule = ruleOf(options, voters);
     terminal.note(`round ${roundId}: asking ${count(voters.length, 'voter')}`);
-    const round = await hold(terminal, mesh, {
+    const round = await hold(context, mesh, {
       roundId,
       capability: electorate,
       proposal: args[0] ?? '',
@@ -67,11 +69,15 @@ export async function vote(context: Context, args: readonly string[], given: unk
   });
 }
 
-async function hold(terminal: Terminal, mesh: MeshClient, spec: Parameters<typeof holdRound>[1]): Promise<RoundRecord> {
+async function hold(context: Context, mesh: MeshClient, spec: Parameters<typeof holdRound>[1]): Promise<RoundRecord> {
+  const { terminal } = context;
   const { bus, store, subjects } = mesh;
+  const deps = { bus, store, subjects, clock, agentId: CLIENT_ID, observer: observerOf(terminal) };
   try {
-    const deps = { bus, store, subjects, clock, agentId: CLIENT_ID, observer: observerOf(terminal) };
-    const round = await holdRound(deps, spec);
+    const round = await withTraces(context, (traces, above) => {
+      const headers = above === undefined ? {} : { headers: { [TRACEPARENT_HEADER]: above } };
+      return traces.rounds((told) => holdRound(deps, told))({ ...spec, ...headers });
+    });
     // Whoever still thinks is told a moment after the decision; the connection must last until then.
     if (round.ballots.length < round.roster.length) await pause(LINGER_MS);
     return round;

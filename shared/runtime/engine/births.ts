@@ -23,6 +23,7 @@ export function factsOf(goal: LiveGoal): GoalFacts {
   return {
     goalId: goal.goalId,
     correlationId: goal.correlationId,
+    ...(goal.traceparent === undefined ? {} : { traceparent: goal.traceparent }),
     deadline: goal.deadline,
     continues: goal.onTaskFailure === 'continue',
     revisable: goal.revisionsMax !== undefined,

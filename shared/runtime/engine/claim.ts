@@ -67,6 +67,7 @@ export function claimOf(deps: Deps, found: Versioned<TaskRecord>, by: Claimant, 
         correlationId: step.task.correlationId,
       });
       if (outcome.status === 'committed') {
+        deps.events.taskMoved?.(standing.record, step.task, by.startedAt);
         if (isTerminalTask(step.task)) {
           const startedAt = step.transition === 'exhaust' ? lastStartOf(standing.record) : by.startedAt;
           deps.events.taskEnded(step.task, startedAt === undefined ? undefined : deps.clock.now() - startedAt);

@@ -1,6 +1,7 @@
 /** What the engine of an agent works with; the simulation hands it in-memory parts. */
 import type { BlobStore, Bus, Clock, DagStore, DeadLetters, HandOver, Queues, Random, Registry } from '../../ports.ts';
 import type { Subjects } from '../../protocol/subjects.ts';
+import type { Tracing } from '../tracing.ts';
 import type { EngineEvents } from './events.ts';
 
 export interface Deps {
@@ -16,6 +17,7 @@ export interface Deps {
   readonly agentId: string;
   readonly events: EngineEvents;
   readonly handOver: HandOver;
+  readonly tracing: Tracing;
   /** Length of a lease on a work item, ms. */
   readonly leaseMs: number;
   /** Price of messages between agents. */

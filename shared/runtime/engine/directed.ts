@@ -26,7 +26,8 @@ export function directedOf(deps: Deps): Directed {
       const agents = await deps.registry.list();
       const present = agents.some((agent) => agent.agentId === assignee && agent.capabilities.includes(capability));
       if (!present) return 'gone';
-      const answer = await deps.handOver(assignee, delivery, { capability, goalId, correlationId });
+      const traceparent = deps.tracing.goal(task);
+      const answer = await deps.handOver(assignee, delivery, { capability, goalId, correlationId, traceparent });
       switch (answer) {
         case 'taken':
           return 'away';

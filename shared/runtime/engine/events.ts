@@ -23,6 +23,8 @@ export interface EngineEvents {
       readonly correlationId?: string;
     },
   ): void;
+  /** A task's record was written. Absent: nobody wants to know. `startedAt`: when the work on it began, ms since the epoch, if it did. */
+  taskMoved?(before: TaskRecord, after: TaskRecord, startedAt: number | undefined): void;
   taskStarted(task: TaskRecord, queuedMs: number): void;
   /** Whoever ended it. `durationMs`: since its last attempt started; undefined when none did. */
   taskEnded(task: TaskRecord, durationMs: number | undefined): void;

@@ -16,6 +16,7 @@ import { sinksOf } from '../../core/dag.ts';
 import { type GoalRecord, isTerminalGoal, type LiveGoal } from '../../protocol/goal.ts';
 import { timestamp } from '../../protocol/ids.ts';
 import type { TaskRecord } from '../../protocol/task.ts';
+import { cleanTraceparent } from '../../protocol/trace.ts';
 import type { Delivery, Write } from '../../ports.ts';
 import { factsOf } from './births.ts';
 import type { Closing } from './closing.ts';
@@ -83,7 +84,13 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
   async function reject(delivery: Delivery, refused: Refused): Promise<void> {
     const { goalId, error } = refused;
     if (goalId !== undefined) {
-      const record = rejectedGoal(goalId, refused.description, error, deps.clock.now());
+      const record = rejectedGoal(
+        goalId,
+        refused.description,
+        error,
+        deps.clock.now(),
+        cleanTraceparent(delivery.traceparent),
+      );
       // By create: a goal that runs under this id is not touched by a later bad submission.
       const outcome = await deps.store.commit([goalWrite(deps, record, CREATE)]);
       deps.events.transition('goal.reject', outcome.status, { goalId });
@@ -111,11 +118,14 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
     const atOnce = tasks.length <= AT_ONCE_MAX;
     const replansMax = replansOf(submission, explicit);
     const revisionsMax = explicit ? revisionsMaxOf({ ...submission, replansMax }, tasks, 0) : 0;
+    // Kept in the goal's records, so that the trace outlives every process that works on the goal.
+    const traceparent = cleanTraceparent(delivery.traceparent);
     const birth = {
       goalId,
       receipt: delivery.sequence,
       acceptedBy: deps.agentId,
       correlationId: goalId,
+      ...(traceparent === undefined ? {} : { traceparent }),
       now,
       deadline: deadlineOf(submission, now),
       total: atOnce ? tasks.length : 0,

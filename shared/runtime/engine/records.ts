@@ -117,6 +117,7 @@ export async function moveTask(deps: Deps, from: Versioned<TaskRecord>, event: T
     });
     if (outcome.status === 'committed') {
       const startedAt = lastStartOf(standing.record);
+      deps.events.taskMoved?.(standing.record, step.task, startedAt);
       if (isTerminalTask(step.task))
         deps.events.taskEnded(step.task, startedAt === undefined ? undefined : deps.clock.now() - startedAt);
       return { ok: true, record: step.task, revision: outcome.revisions[0] ?? 0 };

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { RoundRecord, TaskVote, VoteRequest } from '../../protocol/vote.ts';
 import type { TaskRecord } from '../../protocol/task.ts';
 import { encode, parseTrusted } from '../../protocol/codec.ts';
+import { TRACEPARENT_HEADER } from '../../protocol/headers.ts';
 import type { Json } from '../../protocol/ids.ts';
 import type { HoldSpec } from '../vote/proposer.ts';
 import { GOAL_OVER, HandlerError } from '../context.ts';
@@ -83,8 +84,14 @@ export async function review(
   const holder = { agentId: deps.agentId, taskId: roundId, attempt: task.attempt };
   const exchange = await ledgers.exchange(task.goalId, goal?.record.budget ?? {}, holder, talk.most);
   if (!exchange.granted) throw refusedError(exchange);
+  const traceparent = deps.tracing.attempt(task, task.attempt);
   try {
-    const record = await hold({ ...request, signal, onSaid: talk.onSaid });
+    const record = await hold({
+      ...request,
+      ...(traceparent === undefined ? {} : { headers: { [TRACEPARENT_HEADER]: traceparent } }),
+      signal,
+      onSaid: talk.onSaid,
+    });
     const refused = record.consensus ? undefined : await ledgers.refusal(task.goalId);
     // Voters that may not ask their models abstain; no other round could be decided either.
     if (refused !== undefined) throw new HandlerError('budget_exceeded', refused.message, { retry: false });

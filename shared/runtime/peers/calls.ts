@@ -4,9 +4,11 @@
  */
 import type { Bus, Clock } from '../../ports.ts';
 import { decode, encode } from '../../protocol/codec.ts';
+import { TRACEPARENT_HEADER } from '../../protocol/headers.ts';
 import { type Json, timestamp } from '../../protocol/ids.ts';
 import { AgentMessage } from '../../protocol/message.ts';
 import type { Subjects } from '../../protocol/subjects.ts';
+import type { Tracing } from '../tracing.ts';
 
 /** What a message belongs to. */
 export interface About {
@@ -14,6 +16,8 @@ export interface About {
   readonly correlationId: string;
   readonly taskId?: string;
   readonly hops: number;
+  /** W3C context of what makes the agent say it. */
+  readonly traceparent?: string | undefined;
 }
 
 export interface Call {
@@ -44,6 +48,7 @@ export interface CallDeps {
   readonly clock: Clock;
   readonly subjects: Subjects;
   readonly agentId: string;
+  readonly tracing: Tracing;
   /** Unique; an id. */
   readonly nextId: () => string;
   readonly events: {
@@ -52,13 +57,15 @@ export interface CallDeps {
   };
 }
 
+const NO_REPLY = { code: 'no_reply', message: 'no reply came in time, or nobody waits for it any more' };
+
 interface Waiting {
   readonly from: string;
   readonly take: (reply: { readonly content: Json; readonly bytes: number }) => void;
 }
 
 export function callsOn(deps: CallDeps): Calls {
-  const { bus, clock, subjects, agentId, events } = deps;
+  const { bus, clock, subjects, agentId, tracing, events } = deps;
   /** By the subject on which the reply must come. */
   const waiting = new Map<string, Waiting>();
   const close = bus.subscribe(subjects.repliesTo(agentId), ({ subject, data }) => {
@@ -76,6 +83,8 @@ export function callsOn(deps: CallDeps): Calls {
       if (signal?.aborted === true) return Promise.resolve(undefined);
       const id = deps.nextId();
       const { goalId, correlationId, taskId, hops } = about;
+      const span = tracing.begin(about.traceparent);
+      const traceparent = span?.traceparent ?? about.traceparent;
       const message: AgentMessage = {
         id,
         sender: agentId,
@@ -90,18 +99,22 @@ export function callsOn(deps: CallDeps): Calls {
       };
       const data = encode(message);
       const reply = subjects.reply(agentId, to, id);
+      const subject = subjects.message(agentId, to, messageType);
+      const names = { messageType, messageId: id, sender: agentId, receiver: to, correlationId };
+      const headers = traceparent === undefined ? {} : { headers: { [TRACEPARENT_HEADER]: traceparent } };
       return new Promise((resolve) => {
         const end = (answer: Reply | undefined): void => {
           waiting.delete(reply);
           cancel();
           signal?.removeEventListener('abort', onAbort);
+          span?.end({ kind: 'send', subject, ...names, bytes: data.length }, answer === undefined ? NO_REPLY : undefined);
           resolve(answer);
         };
         const onAbort = (): void => end(undefined);
         const cancel = clock.after(withinMs, () => end(undefined));
         signal?.addEventListener('abort', onAbort, { once: true });
         waiting.set(reply, { from: to, take: (answer) => end({ ...answer, sentBytes: data.length }) });
-        bus.publish(subjects.message(agentId, to, messageType), data, { reply });
+        bus.publish(subject, data, { reply, ...headers });
         events.sent(message, data.length);
       });
     },

@@ -8,12 +8,12 @@ import type { Calls } from './calls.ts';
 const ANSWER_MS = 500;
 
 export function handOverBy(calls: Calls): HandOver {
-  return async (to, delivery, { capability, goalId, correlationId }) => {
+  return async (to, delivery, { capability, goalId, correlationId, traceparent }) => {
     const reply = await calls.call({
       to,
       messageType: HANDOVER,
       content: { capability, handle: delivery.handle } satisfies Handover,
-      about: { goalId, correlationId, hops: 0 },
+      about: { goalId, correlationId, hops: 0, traceparent },
       withinMs: ANSWER_MS,
     });
     const answer = reply === undefined ? undefined : fit(HandoverReply, reply.content);

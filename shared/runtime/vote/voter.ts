@@ -2,11 +2,14 @@
  * Answers vote requests. A voter answers a round once: asked again, it sends the same ballot again. It never publishes anywhere but on the
  * subject of the round's ballots under its own token, whatever the request says.
  */
-import type { Bus, Clock, Incoming } from '../../ports.ts';
+import type { Bus, Clock, Incoming, Operation } from '../../ports.ts';
 import { decode, encode, fit } from '../../protocol/codec.ts';
+import { TRACEPARENT_HEADER } from '../../protocol/headers.ts';
 import { timestamp } from '../../protocol/ids.ts';
 import type { Subjects } from '../../protocol/subjects.ts';
+import { cleanTraceparent } from '../../protocol/trace.ts';
 import { ABSTAIN, Ballot, saysOver, VoteRequest } from '../../protocol/vote.ts';
+import { type Tracing, UNTRACED } from '../tracing.ts';
 import { BallotMemory } from './ballot-memory.ts';
 import { cut, roundOf } from './discussion.ts';
 import type { IgnoredReason, VoterObserver } from './observer.ts';
@@ -37,7 +40,8 @@ export interface VoterOptions {
    * What this voter thinks. The signal aborts at the round's deadline, at this voter's own limit, when nobody waits for the ballot any more, and at
    * shutdown; a decision that does not heed it keeps its slot. An error is an abstention whose rationale names the error's `code`.
    */
-  readonly decide: (request: VoteRequest, signal: AbortSignal) => Promise<Opinion>;
+  readonly decide: (request: VoteRequest, signal: AbortSignal, traceparent: string | undefined) => Promise<Opinion>;
+  readonly tracing?: Tracing;
   /** Decisions at once. */
   readonly concurrency: number;
   /** Requests that wait for one of them; one more is not answered (I10). */
@@ -68,7 +72,7 @@ interface Job {
 
 export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService {
   const { bus, clock, subjects, observer } = deps;
-  const { agentId, decideMsMax = DECIDE_MS_MAX } = options;
+  const { agentId, decideMsMax = DECIDE_MS_MAX, tracing = UNTRACED } = options;
   const memory = new BallotMemory(options.rememberMax ?? REMEMBER_MAX);
   const queue: Job[] = [];
   /** Rounds that wait or are being decided. */
@@ -153,16 +157,24 @@ export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService 
     // It waited too long for its turn: to think about it now would only cost.
     if (leftMs <= 0) return ignore('deadline_passed', message, `its turn came only after ${request.deadline}`, roundId);
     const cancel = clock.after(leftMs, () => controller.abort(new VoteTimeout(leftMs)));
-    const opinion = await think(job).finally(cancel);
-    if (opinion === undefined) return ignore('over', message, 'it was over before this voter had decided', roundId);
-    // The voter that is restarted in time still has its vote; an abstention now would take it away.
-    if (options.signal?.aborted === true)
-      return ignore('stopping', message, 'shut down before it had decided', roundId);
-    if (clock.now() >= deadlineAt)
-      return ignore('deadline_passed', message, `decided only after ${request.deadline}`, roundId);
-    const ballot = ballotOf(request, opinion);
+    const asked = cleanTraceparent(message.header(TRACEPARENT_HEADER));
+    const span = tracing.begin(asked);
+    const traceparent = span?.traceparent ?? asked;
+    const opinion = await think(job, traceparent).finally(cancel);
+    const ballot = ballotOf(request, opinion ?? { position: ABSTAIN });
+    const unsaid = opinion === undefined ? OVER : tooLate(job);
+    span?.end(operationOf(job, ballot), unsaid && { code: unsaid.reason, message: unsaid.detail });
+    if (unsaid !== undefined) return ignore(unsaid.reason, message, unsaid.detail, roundId);
     memory.set(ballot);
-    send(job, ballot, false);
+    tracing.within(traceparent, () => send(job, ballot, false, traceparent));
+  }
+
+  /** Why a ballot is not sent that was decided only now. */
+  function tooLate({ request, deadlineAt }: Job): Unsaid | undefined {
+    // The voter that is restarted in time still has its vote; an abstention now would take it away.
+    if (options.signal?.aborted === true) return { reason: 'stopping', detail: 'shut down before it had decided' };
+    if (clock.now() < deadlineAt) return undefined;
+    return { reason: 'deadline_passed', detail: `decided only after ${request.deadline}` };
   }
 
   async function recall(job: Job): Promise<Ballot | undefined> {
@@ -178,11 +190,11 @@ export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService 
   }
 
   /** Undefined: nobody waits for it. */
-  async function think({ request, controller }: Job): Promise<Opinion | undefined> {
+  async function think({ request, controller }: Job, traceparent: string | undefined): Promise<Opinion | undefined> {
     const { signal } = controller;
     try {
       signal.throwIfAborted();
-      const opinion = await options.decide(request, signal);
+      const opinion = await options.decide(request, signal, traceparent);
       return signal.reason instanceof RoundOver ? undefined : opinion;
     } catch (error) {
       const { roundId, correlationId } = request;
@@ -211,14 +223,19 @@ export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService 
     return ballot.ok ? ballot.value : { ...base, position: ABSTAIN, rationale: 'could not decide: invalid_ballot' };
   }
 
-  function send({ request, message }: Pick<Job, 'request' | 'message'>, ballot: Ballot, repeated: boolean): void {
+  function send(
+    { request, message }: Pick<Job, 'request' | 'message'>,
+    ballot: Ballot,
+    repeated: boolean,
+    spoken?: string,
+  ): void {
     const { roundId, correlationId } = request;
-    const traceparent = message.header('traceparent');
+    const traceparent = spoken ?? cleanTraceparent(message.header(TRACEPARENT_HEADER));
     try {
       bus.publish(
         subjects.ballot(roundId, agentId),
         encode(ballot),
-        traceparent === undefined ? {} : { headers: { traceparent } },
+        traceparent === undefined ? {} : { headers: { [TRACEPARENT_HEADER]: traceparent } },
       );
     } catch (error) {
       observer.failed({ roundId, correlationId, step: 'publish', error });
@@ -252,6 +269,19 @@ export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService 
       options.signal?.removeEventListener('abort', abort);
     },
   };
+}
+
+/** Why a ballot is not sent. */
+interface Unsaid {
+  readonly reason: IgnoredReason;
+  readonly detail: string;
+}
+
+const OVER: Unsaid = { reason: 'over', detail: 'it was over before this voter had decided' };
+
+function operationOf({ request, message }: Job, { position }: Ballot): Operation {
+  const { roundId, goalId } = request;
+  return { kind: 'vote', subject: message.subject, roundId, ...(goalId === undefined ? {} : { goalId }), position };
 }
 
 /** The time for one decision ran out before its round did. */

@@ -5,6 +5,7 @@ import { healthOf } from '../../../shared/runtime/health.ts';
 import { fading } from '../../../shared/runtime/fading.ts';
 import { metricsOf } from '../../../shared/runtime/metrics.ts';
 import { endpointCounts } from '../../../shared/runtime/service-info.ts';
+import { UNTRACED } from '../../../shared/runtime/tracing.ts';
 import { engineEvents, healthEvents, modelObserver } from '../../../shared/runtime/telemetry.ts';
 
 const log = pino({ level: 'silent' });
@@ -12,7 +13,7 @@ const log = pino({ level: 'silent' });
 function telemetry() {
   const metrics = metricsOf(['echo']);
   const counts = endpointCounts();
-  const events = engineEvents(log, metrics, counts, 'agent-1');
+  const events = engineEvents(log, metrics, counts, 'agent-1', UNTRACED);
   const text = () => metrics.registry.metrics();
   return { metrics, counts, events, text };
 }
