@@ -146,7 +146,9 @@ function isStatus(message: Msg): boolean {
 }
 
 function delivery(message: Msg, outbox: Outbox): Delivery {
-  return deliveryAt(message.reply ?? '', message.subject, message.data, outbox);
+  const found = deliveryAt(message.reply ?? '', message.subject, message.data, outbox);
+  // Work items have no headers, and the client parses them only when there are some.
+  return message.headers === undefined ? found : { ...found, traceparent: message.headers.get(TRACEPARENT_HEADER) };
 }
 
 /** `handle`: `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>...`, or the same with domain and account before the stream. */
@@ -161,8 +163,6 @@ export function deliveryAt(handle: string, subject: string, data: Uint8Array, ou
     deliveries: Number(tokens[at]),
     sequence: Number(tokens[at + 1]),
     storedAt: Number(tokens[at + 3]) / 1e6,
-    // Work items have no headers, and the client parses them only when there are some.
-    ...(message.headers === undefined ? {} : { traceparent: message.headers.get(TRACEPARENT_HEADER) }),
     ack: () => answer(ACK),
     retry: (delayMs) => answer(delayMs > 0 ? `-NAK ${JSON.stringify({ delay: nanos(delayMs) })}` : '-NAK'),
     extend: () => answer(WORKING),

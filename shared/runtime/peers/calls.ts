@@ -107,7 +107,10 @@ export function callsOn(deps: CallDeps): Calls {
           waiting.delete(reply);
           cancel();
           signal?.removeEventListener('abort', onAbort);
-          span?.end({ kind: 'send', subject, ...names, bytes: data.length }, answer === undefined ? NO_REPLY : undefined);
+          span?.end(
+            { kind: 'send', subject, ...names, bytes: data.length },
+            answer === undefined ? NO_REPLY : undefined,
+          );
           resolve(answer);
         };
         const onAbort = (): void => end(undefined);
