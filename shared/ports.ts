@@ -137,7 +137,7 @@ export interface Delivery {
   /** When it was stored, ms since the epoch. */
   readonly storedAt: number;
   /** The message's W3C trace context, as it came: unchecked. */
-  readonly traceparent?: string;
+  readonly traceparent?: string | undefined;
   /** 1 for the first delivery. More: whoever had it lost its lease, or gave it back. */
   readonly deliveries: number;
   /** Where its end is told: another agent that knows this can end it too. */

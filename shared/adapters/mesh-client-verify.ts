@@ -66,7 +66,7 @@ export async function verifyLog(nc: NatsConnection, subjects: Subjects, options:
     if (message.marker || !scope.concerns(message)) continue;
     firstRead ??= message.sequence;
     lastRead = message.sequence;
-    if (scope.said.some((pattern) => isBelow(pattern, message.subject))) {
+    if (!isBelow(subjects.dagWildcard, message.subject)) {
       counts.messages += 1;
       hear(subjects, audit, message);
       continue;
@@ -155,10 +155,14 @@ interface Scope {
 function wholeMesh(subjects: Subjects): Scope {
   return {
     records: [subjects.dagWildcard],
-    said: [subjects.messagesWildcard, subjects.votesWildcard, subjects.ballotsWildcard],
+    said: saidIn(subjects),
     from: { kind: 'start' },
     concerns: () => true,
   };
+}
+
+function saidIn(subjects: Subjects): readonly string[] {
+  return [subjects.messagesWildcard, subjects.repliesWildcard, subjects.votesWildcard, subjects.ballotsWildcard];
 }
 
 const About = z.object({ goalId: z.string().optional(), roundId: z.string().optional() });
@@ -170,6 +174,7 @@ async function oneGoal(nc: NatsConnection, subjects: Subjects, goalId: string): 
     goal,
     subjects.dagSubject(subjects.ledgerKey(goalId)),
     subjects.dagSubject(subjects.tasksOfGoal(goalId)),
+    subjects.dagSubject(subjects.revisionsOfGoal(goalId)),
     rounds,
   ];
   const born = await Promise.all(
@@ -178,13 +183,13 @@ async function oneGoal(nc: NatsConnection, subjects: Subjects, goalId: string): 
   const times = born.flatMap((message) => (message === undefined ? [] : [message.storedAt]));
   const from: ScanFrom = times.length === 0 ? { kind: 'start' } : { kind: 'time', at: Math.min(...times) - SLACK_MS };
   const ours = new Set<string>();
-  const anyones = [rounds, subjects.messagesWildcard, subjects.votesWildcard, subjects.ballotsWildcard];
   return {
     records,
-    said: [subjects.messagesWildcard, subjects.votesWildcard, subjects.ballotsWildcard],
+    said: saidIn(subjects),
     from,
     concerns({ subject, data }) {
-      if (!anyones.some((pattern) => isBelow(pattern, subject))) return true;
+      // Every other record is read by the goal's own keys.
+      if (isBelow(subjects.dagWildcard, subject) && !isBelow(rounds, subject)) return true;
       const about = decode(About, data);
       if (!about.ok) return false;
       const { roundId } = about.value;

@@ -146,13 +146,19 @@ function isStatus(message: Msg): boolean {
 }
 
 function delivery(message: Msg, outbox: Outbox): Delivery {
-  const found = deliveryAt(message.reply ?? '', message.subject, message.data, outbox);
   // Work items have no headers, and the client parses them only when there are some.
-  return message.headers === undefined ? found : { ...found, traceparent: message.headers.get(TRACEPARENT_HEADER) };
+  const traceparent = message.headers?.get(TRACEPARENT_HEADER);
+  return deliveryAt(message.reply ?? '', message.subject, message.data, outbox, traceparent);
 }
 
 /** `handle`: `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>...`, or the same with domain and account before the stream. */
-export function deliveryAt(handle: string, subject: string, data: Uint8Array, outbox: Outbox): Delivery {
+export function deliveryAt(
+  handle: string,
+  subject: string,
+  data: Uint8Array,
+  outbox: Outbox,
+  traceparent?: string,
+): Delivery {
   const answer = (word: string): void => outbox({ subject: handle, data: word });
   const tokens = handle.split('.');
   const at = tokens.length === 9 ? 4 : 6;
@@ -163,6 +169,7 @@ export function deliveryAt(handle: string, subject: string, data: Uint8Array, ou
     deliveries: Number(tokens[at]),
     sequence: Number(tokens[at + 1]),
     storedAt: Number(tokens[at + 3]) / 1e6,
+    traceparent,
     ack: () => answer(ACK),
     retry: (delayMs) => answer(delayMs > 0 ? `-NAK ${JSON.stringify({ delay: nanos(delayMs) })}` : '-NAK'),
     extend: () => answer(WORKING),

@@ -55,6 +55,7 @@ export async function startAsker(url: string, mesh: string): Promise<Asker> {
         counted: ({ ballot }) => watch.counted(ballot.agent),
         rejected: () => undefined,
         decided: () => undefined,
+        ended: () => undefined,
       };
       // Every round of a run has an id that is new to its mesh.
       const held = { ...spec, correlationId: spec.roundId, signal, fresh: true };
