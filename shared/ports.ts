@@ -289,7 +289,10 @@ export type Operation =
       readonly subject: string;
       readonly roundId: string;
       readonly goalId?: string;
-      readonly position: string;
+      /** What it said, if it said something. */
+      readonly position?: string;
+      /** Why it said nothing. */
+      readonly unsaid?: string;
     }
   /** A message between agents, at its sender and at its receiver. */
   | {

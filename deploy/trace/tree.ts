@@ -91,7 +91,7 @@ function noteOf({ attributes, error }: Span): string {
     attempt === undefined ? undefined : `attempt ${attempt} ${said('conclave.task.transition') ?? ''}`,
     said('conclave.goal.status'),
     said('conclave.round.outcome'),
-    said('conclave.vote.position'),
+    said('conclave.vote.position') ?? said('conclave.vote.unsaid'),
     said('conclave.model.question'),
     tokens === undefined ? undefined : `${tokens} + ${said('gen_ai.usage.output_tokens') ?? '0'} tokens`,
     typeof cost === 'number' && cost > 0 ? usd(cost) : undefined,

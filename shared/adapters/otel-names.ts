@@ -84,7 +84,8 @@ export function nameOf(operation: Operation, speaker: Speaker): Named {
           ...messaging('process', operation.subject, operation.goalId),
           ...optional('conclave.goal.id', operation.goalId),
           'conclave.round.id': operation.roundId,
-          'conclave.vote.position': operation.position,
+          ...optional('conclave.vote.position', operation.position),
+          ...optional('conclave.vote.unsaid', operation.unsaid),
         },
       };
     case 'send':

@@ -13,6 +13,8 @@ import { subjectsOf } from '../../shared/protocol/subjects.ts';
 import { headers, type NatsConnection } from '@nats-io/transport-node';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { type AgentProcess, startProcess } from '../support/processes.ts';
+import { type Receiver, receiveTraces, type Span } from '../../deploy/trace/receiver.ts';
+import { traceOf } from '../../deploy/trace/tree.ts';
 import { waitUntil } from '../support/wait.ts';
 import { MESH, type Secured, startSecured } from './secured.ts';
 
@@ -21,6 +23,7 @@ const subjects = subjectsOf(MESH);
 
 describe('a mesh under least privilege', () => {
   let secured: Secured;
+  let receiver: Receiver;
   let agents: AgentProcess[] = [];
 
   function start(role: string, env: Readonly<Record<string, string>> = {}): AgentProcess {
@@ -34,7 +37,12 @@ describe('a mesh under least privilege', () => {
         NATS_IDENTITIES_FILE: `${secured.folder}/identities/${role}`,
         OPENAI_BASE_URL: 'http://127.0.0.1:9/v1',
         OPENAI_API_KEY: API_KEY,
+        // Nobody answers there: a voter that is asked abstains.
+        MODEL_ATTEMPTS: '1',
         LOG_LEVEL: 'debug',
+        OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
+        OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
+        OTEL_BSP_SCHEDULE_DELAY: '20',
         ...env,
       },
     });
@@ -43,6 +51,7 @@ describe('a mesh under least privilege', () => {
   }
 
   beforeAll(async () => {
+    receiver = await receiveTraces();
     // Two reviewers run; the third identity is left to whoever attacks.
     secured = await startSecured({
       user: 'echo-1',
@@ -55,6 +64,7 @@ describe('a mesh under least privilege', () => {
     await Promise.all(agents.map((agent) => agent.signal('SIGTERM')));
     agents = [];
     await secured.stop();
+    await receiver.close();
   });
 
   it('runs a goal that a submitter hands in, with a value that is too large for a message', async () => {
@@ -152,6 +162,40 @@ describe('a mesh under least privilege', () => {
     for (const ballot of decided.ballots) expect(ballot.position).not.toBe('forged');
     expect(faults.toSorted()).toEqual(['bad_signature', 'bad_signature', 'bad_signature', 'unsigned']);
     await Promise.all([proposer.nc.close(), attacker.nc.close()]);
+  });
+
+  it('traces a goal with a vote, from the context that came with it to the signed ballots', async () => {
+    const submitter = await secured.connectAs('submitter');
+    const traceId = 'c0ffee'.padEnd(32, '0');
+    const h = headers();
+    h.set('traceparent', `00-${traceId}-dead00beef00dead-01`);
+    const vote = { capability: 'review', rule: { method: 'majority' }, onReject: 'fail' };
+    const tasks = [
+      { taskId: 'a', capability: 'echo', description: '', dependencies: [], input: {}, vote, maxAttempts: 1 },
+    ];
+    const goal = { goalId: 'traced', description: 'x', tasks };
+    await jetstream(submitter.nc).publish(subjects.goalsSubmit, JSON.stringify(goal), { headers: h });
+    const named = (spans: readonly Span[], start: string) => spans.filter(({ name }) => name.startsWith(start));
+    const spans = await waitUntil('the trace is whole', () => {
+      const found = receiver.spans().filter((span) => span.traceId === traceId);
+      const voted = named(found, `process ${MESH}.vote.review`).length === 2;
+      return voted && named(found, 'invoke_workflow').length === 1 ? found : undefined;
+    });
+    // Below the span of whoever submitted it, and nothing beside it.
+    expect(traceOf(spans).orphans.map(({ span }) => span.name)).toEqual(['invoke_workflow orchestrator']);
+    const [round] = named(spans, 'vote review');
+    expect(named(spans, `process ${MESH}.vote.review`).map(({ parentId }) => parentId)).toEqual([
+      round?.spanId,
+      round?.spanId,
+    ]);
+    const admin = await secured.connectAs('admin');
+    const manager = await jetstreamManager(admin.nc);
+    const ballot = await manager.streams.getMessage(subjects.logStream, {
+      last_by_subj: `${MESH}.ballot.${String(round?.attributes['conclave.round.id'])}.*`,
+    });
+    expect(ballot?.header.get(SIGNATURE_HEADER)).not.toBe('');
+    expect(spans.map(({ spanId }) => `00-${traceId}-${spanId}-01`)).toContain(ballot?.header.get('traceparent'));
+    await Promise.all([submitter.nc.close(), admin.nc.close()]);
   });
 
   it('is denied nothing by its broker', () => {

@@ -90,7 +90,8 @@ export function startProcess(spec: AgentSpec): AgentProcess {
     waitUntil(
       `${spec.folder} logs ${event}`,
       () => {
-        const found = records.find((record) => record.event === event);
+        // A process that begins again, e.g. because another took its identity, says everything again.
+        const found = records.findLast((record) => record.event === event);
         if (found === undefined && ended()) throw new Error(`It ended before it logged ${event}.\n${tail()}`);
         return found;
       },

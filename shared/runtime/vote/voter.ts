@@ -161,12 +161,17 @@ export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService 
     const span = tracing.begin(asked);
     const traceparent = span?.traceparent ?? asked;
     const opinion = await think(job, traceparent).finally(cancel);
-    const ballot = ballotOf(request, opinion ?? { position: ABSTAIN });
-    const unsaid = opinion === undefined ? OVER : tooLate(job);
-    span?.end(operationOf(job, ballot), unsaid && { code: unsaid.reason, message: unsaid.detail });
-    if (unsaid !== undefined) return ignore(unsaid.reason, message, unsaid.detail, roundId);
-    memory.set(ballot);
-    tracing.within(traceparent, () => send(job, ballot, false, traceparent));
+    const said = opinion === undefined ? OVER : (tooLate(job) ?? ballotOf(request, opinion));
+    if ('reason' in said) {
+      const { reason, detail } = said;
+      // That the others were quicker is no fault of anybody's.
+      const error = reason === 'over' ? undefined : { code: reason, message: detail };
+      span?.end({ ...operationOf(job), unsaid: reason }, error);
+      return ignore(reason, message, detail, roundId);
+    }
+    span?.end({ ...operationOf(job), position: said.position });
+    memory.set(said);
+    tracing.within(traceparent, () => send(job, said, false, traceparent));
   }
 
   /** Why a ballot is not sent that was decided only now. */
@@ -279,9 +284,9 @@ interface Unsaid {
 
 const OVER: Unsaid = { reason: 'over', detail: 'it was over before this voter had decided' };
 
-function operationOf({ request, message }: Job, { position }: Ballot): Operation {
+function operationOf({ request, message }: Job): Operation & { readonly kind: 'vote' } {
   const { roundId, goalId } = request;
-  return { kind: 'vote', subject: message.subject, roundId, ...(goalId === undefined ? {} : { goalId }), position };
+  return { kind: 'vote', subject: message.subject, roundId, ...(goalId === undefined ? {} : { goalId }) };
 }
 
 /** The time for one decision ran out before its round did. */

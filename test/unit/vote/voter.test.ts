@@ -16,8 +16,15 @@ describe('serveVotes', () => {
 
   it('carries the trace of the request on', async () => {
     const { ask, broker } = voterMesh({ decide: approve });
+    const traceparent = `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01`;
+    await ask({}, { headers: { traceparent } });
+    expect(broker.published.at(-1)?.headers).toEqual({ traceparent });
+  });
+
+  it('carries no trace on that is none', async () => {
+    const { ask, broker } = voterMesh({ decide: approve });
     await ask({}, { headers: { traceparent: '00-1-2-01' } });
-    expect(broker.published.at(-1)?.headers).toEqual({ traceparent: '00-1-2-01' });
+    expect(broker.published.at(-1)?.headers).toEqual({});
   });
 
   it('never answers where a request would have it answer', async () => {
