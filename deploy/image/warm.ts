@@ -8,6 +8,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { manifest } from '../../services/planner/handler.ts';
+import { otelTracer } from '../../shared/adapters/otel-tracer.ts';
 import { PriceTable } from '../../shared/protocol/prices.ts';
 import { readConfig } from '../../shared/runtime/config.ts';
 import { modelOf, readPrices } from '../../shared/runtime/models.ts';
@@ -24,6 +25,15 @@ for (const module of modules) {
   if (module.endsWith('.ts') && !module.endsWith('main.ts')) await import(pathToFileURL(module).href);
 }
 await askNobody();
+await traceNothing();
+
+/** Exporters of traces are loaded when they are wanted. */
+async function traceNothing(): Promise<void> {
+  for (const protocol of ['http/protobuf', 'http/json'] as const) {
+    const speaker = { agentId: 'warm', role: 'warm', version: '0' };
+    await (await otelTracer({ speaker, mesh: 'warm', protocol, ratio: 1, batch: {}, onTrouble: nothing })).close();
+  }
+}
 
 /** A question to a model loads the client and the tokenizer, parts of them not before the request itself. Nobody answers. */
 async function askNobody(): Promise<void> {

@@ -356,9 +356,10 @@ describe('a vote', () => {
     const contexts = ballots.map(async ({ sequence }) =>
       (await jsm.streams.getMessage(log, { seq: sequence }))?.header.get('traceparent'),
     );
-    expect((await Promise.all(contexts)).toSorted()).toEqual(
-      said.map(({ traceId, spanId }) => `00-${traceId}-${spanId}-01`).toSorted(),
+    expect(new Set(await Promise.all(contexts))).toEqual(
+      new Set(said.map(({ traceId, spanId }) => `00-${traceId}-${spanId}-01`)),
     );
+    expect(ballots).toHaveLength(said.length);
     expect(said.length).toBeGreaterThanOrEqual(2);
   });
 });

@@ -175,7 +175,7 @@ describe('a mesh under least privilege', () => {
     ];
     const goal = { goalId: 'traced', description: 'x', tasks };
     await jetstream(submitter.nc).publish(subjects.goalsSubmit, JSON.stringify(goal), { headers: h });
-    const named = (spans: readonly Span[], start: string) => spans.filter(({ name }) => name.startsWith(start));
+    const named = (spans: readonly Span[], prefix: string) => spans.filter(({ name }) => name.startsWith(prefix));
     const spans = await waitUntil('the trace is whole', () => {
       const found = receiver.spans().filter((span) => span.traceId === traceId);
       const voted = named(found, `process ${MESH}.vote.review`).length === 2;
