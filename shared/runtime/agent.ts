@@ -57,6 +57,7 @@ import {
   voterObserver,
 } from './telemetry.ts';
 import { currentTrace } from './tracing.ts';
+import { buryingBallots, buryingRequests } from './vote/burying.ts';
 import { holdRound } from './vote/proposer.ts';
 import { serveVotes } from './vote/voter.ts';
 
@@ -232,7 +233,7 @@ async function live(
           clock: deps.clock,
           subjects,
           agentId,
-          observer: roundObserver(log, metrics),
+          observer: buryingBallots(roundObserver(log, metrics), deps),
         },
         spec,
       ),
@@ -245,7 +246,7 @@ async function live(
       bus: deps.bus,
       clock: deps.clock,
       subjects,
-      observer: voterObserver(log, metrics),
+      observer: buryingRequests(voterObserver(log, metrics), deps),
       isOver: roundIsOver(deps),
       ...(isNew ? {} : { recall: ballotRecall(nc, subjects, agentId, ownSignature(config)) }),
     },

@@ -6,6 +6,7 @@ import { nextTask, type Claimant } from '../../core/task-machine.ts';
 import { dependenciesDone } from '../../core/task-machine.ts';
 import { parseTrusted } from '../../protocol/codec.ts';
 import { isId, type Json, timestamp } from '../../protocol/ids.ts';
+import type { ErrorInfo } from '../../protocol/goal.ts';
 import { isTerminalTask, type EndedTask, type ReadyItem, type TaskRecord } from '../../protocol/task.ts';
 import type { Delivery } from '../../ports.ts';
 import { claimOf, ClaimLost } from './claim.ts';
@@ -66,8 +67,7 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
     }
   }
 
-  async function discard(delivery: Delivery): Promise<void> {
-    const reason = { code: 'invalid_item', message: 'expected a work item {goalId, taskId}' };
+  async function discard(delivery: Delivery, reason: ErrorInfo): Promise<void> {
     const payload = Buffer.from(delivery.data).toString('base64');
     await deps.dead.put(
       { origin: 'ready', subject: delivery.subject, reason, payload, at: timestamp(deps.clock.now()) },
@@ -127,7 +127,7 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
     if (delivery.deliveries < PREMATURE_MAX) return delivery.retry(PREMATURE_MS);
     // Whoever completes what is missing sends a new item; this one can only spin.
     deps.events.engineError('item', new Error(why), { goalId: item.goalId, taskId: item.taskId });
-    delivery.ack();
+    await discard(delivery, { code: 'premature_item', message: `${why}, and was not for ${PREMATURE_MAX} deliveries` });
   }
 
   async function passOn(task: EndedTask, delivery: Delivery): Promise<void> {
@@ -159,7 +159,8 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
 
   async function work(delivery: Delivery, capability: string): Promise<void> {
     const item = readItem(delivery);
-    if (item === undefined) return discard(delivery);
+    if (item === undefined)
+      return discard(delivery, { code: 'invalid_item', message: 'expected a work item {goalId, taskId}' });
     if (item.near !== undefined && delivery.deliveries === 1) {
       memory.bear(item.near.goal, item.near.tasks);
       if (item.near.free) memory.of(item.goalId).free.add(item.taskId);

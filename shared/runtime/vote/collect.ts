@@ -83,8 +83,8 @@ export function collect(deps: CollectDeps, discussion: Discussion): Promise<Coll
     const whileListening: (() => void)[] = [];
     let state: RoundState | undefined;
     let released = false;
-    /** Of the ballot that is being looked at. */
-    let bytes = 0;
+    /** The ballot that is being looked at. */
+    let heard: Incoming | undefined;
 
     const end = (cleanups: (() => void)[]) => {
       for (const cleanup of cleanups.splice(0)) cleanup();
@@ -118,7 +118,7 @@ export function collect(deps: CollectDeps, discussion: Discussion): Promise<Coll
     };
     const settle = (next: RoundState, effects: readonly RoundEffect[]) => {
       state = next;
-      for (const effect of effects) perform(deps, discussion, effect, bytes, outstanding);
+      for (const effect of effects) perform(deps, discussion, effect, heard, outstanding);
       if (next.phase !== 'decided') return;
       end(whileOpen);
       observer.ended(endOf(discussion, next, outstanding));
@@ -133,10 +133,17 @@ export function collect(deps: CollectDeps, discussion: Discussion): Promise<Coll
     const hear = (message: Incoming) => {
       const token = message.subject.slice(prefix.length);
       if (state?.phase === 'open') {
-        bytes = message.data.length;
+        heard = message;
         return feed({ type: 'ballot', at: clock.now(), token, ballot: decode(Ballot, message.data) });
       }
-      observer.rejected({ roundId, correlationId, reason: 'late', token, detail: 'the round had been decided' });
+      observer.rejected({
+        roundId,
+        correlationId,
+        reason: 'late',
+        token,
+        detail: 'the round had been decided',
+        message,
+      });
       if (outstanding.delete(token) && outstanding.size === 0 && released) leave();
     };
 
@@ -190,7 +197,7 @@ function perform(
   { bus, subjects, observer }: CollectDeps,
   discussion: Discussion,
   effect: RoundEffect,
-  bytes: number,
+  heard: Incoming | undefined,
   outstanding: Set<string>,
 ): void {
   const { request, capability, headers, onSaid } = discussion;
@@ -218,12 +225,19 @@ function perform(
     }
     case 'counted':
       outstanding.delete(effect.ballot.agent);
-      onSaid?.({ type: 'ballot', bytes });
+      onSaid?.({ type: 'ballot', bytes: heard?.data.length ?? 0 });
       observer.counted({ roundId, correlationId, ballot: effect.ballot });
       return;
     case 'rejected': {
       const { reason, token, detail } = effect;
-      observer.rejected({ roundId, correlationId, reason, token, detail });
+      observer.rejected({
+        roundId,
+        correlationId,
+        reason,
+        token,
+        detail,
+        ...(heard === undefined ? {} : { message: heard }),
+      });
       return;
     }
     case 'decided':

@@ -28,6 +28,8 @@ export interface Rejected extends OfRound {
   /** Last token of the subject it came under: who sent it, by the broker's permissions. */
   readonly token: string;
   readonly detail: string;
+  /** As it came, for a dead letter. */
+  readonly message?: Incoming;
 }
 
 /** How one discussion ended for its voters. Whoever had not answered when the others had decided is in neither list: that says nothing about it. */
