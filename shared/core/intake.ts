@@ -1,5 +1,5 @@
 /** What becomes of a submission, decided from its bytes alone: the same bytes give the same graph, whoever accepts them, however often. */
-import { decode, fit, type Decoded } from '../protocol/codec.ts';
+import { decode, encode, fit, type Decoded } from '../protocol/codec.ts';
 import {
   type ErrorInfo,
   GoalSubmission,
@@ -12,7 +12,7 @@ import {
   type TaskSpec,
   WALL_MS_DEFAULT,
 } from '../protocol/goal.ts';
-import { isId, type Json, timestamp } from '../protocol/ids.ts';
+import { isId, type Json, SUBMITTED_BYTES_MAX, timestamp } from '../protocol/ids.ts';
 import { PLAN_TASK, type Plan, type GraphTask, REVISIONS_MAX } from '../protocol/plan.ts';
 import { PLAN_CAPABILITY } from '../protocol/subjects.ts';
 import { NO_COST, type TaskRecord } from '../protocol/task.ts';
@@ -54,12 +54,29 @@ export function readSubmission(
     error,
     description: submission.description,
   });
+  const bulk = bytes.length > SUBMITTED_BYTES_MAX ? bulkOf(submission) : undefined;
+  if (bulk !== undefined) return refuse(bulk);
   if (submission.tasks === undefined) {
     return { ok: true, goalId, submission, explicit: false, tasks: [planTask(submission)] };
   }
   const fault = graphFault(submission.tasks);
   if (fault !== undefined) return refuse(fault);
   return { ok: true, goalId, submission, explicit: true, tasks: submission.tasks };
+}
+
+/** The first part of a large submission that would make a record which no broker takes: with it the goal could never end (I5). */
+function bulkOf({ description, input, metadata, tasks = [] }: GoalSubmission): Refused['error'] | undefined {
+  const parts: { readonly path: string; readonly part: object }[] = [
+    { path: 'input', part: { description, input, metadata } },
+    ...tasks.map((part, index) => ({ path: `tasks.${index}`, part })),
+  ];
+  for (const { path, part } of parts) {
+    const { length } = encode(part);
+    if (length <= SUBMITTED_BYTES_MAX) continue;
+    const message = `expected at most ${SUBMITTED_BYTES_MAX} bytes of JSON, got ${length}; put the input into the object bucket and send {"$blob": "<name>"}`;
+    return { code: 'invalid_schema', message, path };
+  }
+  return undefined;
 }
 
 /** The first reason for which these tasks cannot be a goal's graph. */

@@ -35,3 +35,8 @@ export function isBlobRef(value: unknown): value is BlobRef {
 
 /** Values larger than this, as JSON in UTF-8, travel as a BlobRef. */
 export const INLINE_BYTES_MAX = 512 * 1024;
+/**
+ * What a submission may bring into one record, as JSON in UTF-8: an input of INLINE_BYTES_MAX, its description, metadata and dependencies. Half of a result
+ * of INLINE_BYTES_MAX fits beside it into a message of 1 MiB, the broker's usual limit; a larger result then becomes a BlobRef.
+ */
+export const SUBMITTED_BYTES_MAX = 640 * 1024;

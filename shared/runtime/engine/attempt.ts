@@ -165,7 +165,9 @@ export function attemptsOf(parts: Parts): Attempts {
         },
       };
       const output = await Promise.race([parts.runHandler(call), aborted()]);
-      return inlineOrBlob(deps, output);
+      const { goal } = memory.of(current.goalId);
+      // Also that of the goal, which may end in the same transition.
+      return inlineOrBlob(deps, output, goal === undefined ? [current] : [current, goal.record]);
     }
 
     async function approved(

@@ -132,6 +132,7 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers, revision
       ? await inlineOrBlob(
           deps,
           resultOf(sinks, (taskId) => completed.get(taskId)),
+          [goal.record],
         )
       : undefined;
     const lost = records.filter((task) => replaced.has(task.taskId) && task.status !== 'completed').length;
@@ -190,6 +191,7 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers, revision
       const result = await inlineOrBlob(
         deps,
         resultOf(sinks, (taskId) => found.get(taskId)),
+        [goal.record],
       );
       const counts = { total: tasks.total, completed: tasks.total, failed: 0, cancelled: 0 };
       await finish(goal, { counts, result });

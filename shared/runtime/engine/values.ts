@@ -3,10 +3,19 @@ import { encode, parseTrusted } from '../../protocol/codec.ts';
 import { INLINE_BYTES_MAX, isBlobRef, type Json } from '../../protocol/ids.ts';
 import type { Deps } from './deps.ts';
 
-/** The value itself, or a reference to where it was put. */
-export async function inlineOrBlob(deps: Deps, value: unknown): Promise<Json> {
+/** A result above this is looked at together with the records that it goes into. */
+const ALONE_BYTES_MAX = INLINE_BYTES_MAX / 2;
+/** Below 1 MiB, the broker's usual limit of a message, with some room for what else is in a record. */
+const RECORD_BYTES_MAX = 960 * 1024;
+
+/** A result, or a reference to where it was put when it is large, alone or within one of `holders`: a record that no broker takes would never end. */
+export async function inlineOrBlob(deps: Deps, value: unknown, holders: readonly object[]): Promise<Json> {
   const bytes = encode(value ?? null);
-  return bytes.length <= INLINE_BYTES_MAX ? parseTrusted<Json>(bytes) : { $blob: await deps.blobs.put(bytes) };
+  const fits =
+    bytes.length <= ALONE_BYTES_MAX ||
+    (bytes.length <= INLINE_BYTES_MAX &&
+      holders.every((holder) => bytes.length + encode(holder).length <= RECORD_BYTES_MAX));
+  return fits ? parseTrusted<Json>(bytes) : { $blob: await deps.blobs.put(bytes) };
 }
 
 /** A reference that cannot be followed: the task that needs it fails, and nothing else. */
