@@ -20,7 +20,7 @@ export INPUT
 endif
 
 # Suites that take minutes, run by ci-long in this order.
-LONG_SUITES := demo sim-long model-faults budgets containers bench-consensus
+LONG_SUITES := demo sim-long model-faults budgets poison containers bench-consensus
 
 # What a production package may be licensed under: nothing that asks more of a user than to keep a notice.
 LICENCES := MIT;MIT-0;ISC;Apache-2.0;BSD-2-Clause;BSD-3-Clause;0BSD;Unlicense;CC0-1.0;BlueOak-1.0.0;Python-2.0
@@ -150,6 +150,10 @@ image: deps ## Build the container image, with an engine and base images made pr
 .PHONY: budgets
 budgets: deps broker ## Spend a budget to its edge from many processes, and kill them (KILLS=n)
 	@$(NODE) test/chaos/budgets/main.ts
+
+.PHONY: poison
+poison: deps broker ## Mix 10,000 malformed, oversize and poison messages with good work (POISON=n)
+	@$(NODE) test/chaos/poison/main.ts
 
 .PHONY: asyncapi
 asyncapi: deps ## Write and validate the AsyncAPI document

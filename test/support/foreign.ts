@@ -181,6 +181,8 @@ function isTerminalGoal(status: string): boolean {
 }
 
 const READ_MS_MAX = 20_000;
+/** One request for everything is in trouble where the messages are large. */
+const READ_AT_ONCE = 1_000;
 
 /** Messages of a stream in order: all of them, or the last of each subject. */
 export async function readStream(
@@ -201,11 +203,14 @@ export async function readStream(
   try {
     if (pending === 0) return read;
     const consumer = await jetstream(nc).consumers.get(stream, name);
-    for await (const message of await consumer.fetch({ max_messages: pending, expires: READ_MS_MAX })) {
-      const origin = message.headers?.get('Nats-Stream-Source').split(' ')[1];
-      const { subject, seq: sequence, data } = message;
-      read.push(origin ? { subject, sequence, data, origin: Number(origin) } : { subject, sequence, data });
-      if (read.length === pending) break;
+    for (let before = -1; before < read.length && read.length < pending; ) {
+      before = read.length;
+      const most = Math.min(pending - read.length, READ_AT_ONCE);
+      for await (const message of await consumer.fetch({ max_messages: most, expires: READ_MS_MAX })) {
+        const origin = message.headers?.get('Nats-Stream-Source').split(' ')[1];
+        const { subject, seq: sequence, data } = message;
+        read.push(origin ? { subject, sequence, data, origin: Number(origin) } : { subject, sequence, data });
+      }
     }
   } finally {
     await jsm.consumers.delete(stream, name);

@@ -64,11 +64,14 @@ export function startProcess(spec: AgentSpec): AgentProcess {
   const lines: string[] = [];
   const records: LogRecord[] = [];
   let stderr = '';
+  /** Kept apart: who logs much has forgotten it when somebody asks. */
+  let listening: LogRecord | undefined;
   read(child, (line) => {
     lines.push(line);
     if (lines.length > LINES_KEPT_MAX) lines.shift();
     const record = recordIn(line);
     if (record !== undefined) records.push(record);
+    if (record?.event === 'http.listening') listening = record;
     if (records.length > LINES_KEPT_MAX) records.shift();
   });
   child.stderr?.on('data', (chunk: Buffer) => {
@@ -97,7 +100,8 @@ export function startProcess(spec: AgentSpec): AgentProcess {
       },
       timeoutMs,
     );
-  const origin = async (): Promise<string> => `http://127.0.0.1:${String((await logged('http.listening'))['port'])}`;
+  const origin = async (): Promise<string> =>
+    `http://127.0.0.1:${String((listening ?? (await logged('http.listening')))['port'])}`;
   return {
     pid,
     exit,
