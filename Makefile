@@ -181,6 +181,10 @@ node:
 deps: node
 	@sh deploy/bootstrap/packages.sh
 
+.PHONY: prometheus
+prometheus: node
+	@$(NODE) deploy/bootstrap/prometheus/main.ts
+
 .PHONY: broker
 broker: node
 	@$(NODE) deploy/bootstrap/main.ts

@@ -128,7 +128,7 @@ async function live(
 ): Promise<void> {
   const capabilities = Object.keys(manifest.capabilities);
   const metrics = metricsOf(capabilities);
-  metrics.agentInfo.set({ agent_id: agentId, role: manifest.role, version: manifest.version }, 1);
+  metrics.agentInfo.set({ agent: agentId, role: manifest.role, version: manifest.version }, 1);
   const subjects = subjectsOf(config.MESH);
   const slots = config.SLOTS ?? manifest.limits.slots;
   if (slots < capabilities.length)

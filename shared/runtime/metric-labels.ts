@@ -1,7 +1,6 @@
 /** Every label that a metric may have, and what bounds its values: a metric with another label does not compile (I10). Printed in docs/metrics.md. */
 export const LABELS = {
-  agent: 'the agent that exposes it',
-  agent_id: 'the agent that exposes it: its AGENT_ID',
+  agent: 'AGENT_ID of the agent that exposes it',
   breaker: 'name of a circuit breaker: one for each resilience policy of the agent',
   capability: 'at most 100 capabilities an agent; a further one is `other`',
   check: '`broker`, `consumers`, `model`, `stopping`: what `/readyz` looks at',

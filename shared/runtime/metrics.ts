@@ -42,7 +42,7 @@ export function metricsOf(capabilities: readonly string[] = []) {
     capabilitiesMissing,
     mesh: meshMetrics(made),
     surveyErrors: counter('conclave_survey_errors_total', 'Parts of a survey that the broker did not answer', ['what']),
-    agentInfo: gauge('conclave_agent_info', 'Always 1; says who the agent is', ['agent_id', 'role', 'version']),
+    agentInfo: gauge('conclave_agent_info', 'Always 1; says who the agent is', ['agent', 'role', 'version']),
     ready: gauge('conclave_ready', '1 while the check of `/readyz` is passed, else 0', ['check']),
     brokerRoundTrip: gauge(
       'conclave_broker_round_trip_seconds',

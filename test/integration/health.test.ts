@@ -1,7 +1,7 @@
 /** `/readyz` says why not: a broker that is frozen, a stream that is gone, a model that is not there or fails. Real processes, real faults. */
-import { createServer } from 'node:net';
 import { expect, inject, type TestContext, test } from 'vitest';
 import { startBroker } from '../support/broker.ts';
+import { freePort } from '../support/free-port.ts';
 import type { AgentProcess } from '../support/processes.ts';
 import { waitUntil } from '../support/wait.ts';
 import { type Mesh, openMesh } from './mesh.ts';
@@ -57,14 +57,6 @@ async function meshOn(
   hooks.onTestFinished(() => mesh.close());
   hooks.onTestFailed(() => void process.stderr.write(`${mesh.tails()}\n`));
   return mesh;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 test('an agent that can work says so, check by check', async (hooks) => {

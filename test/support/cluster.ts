@@ -1,9 +1,9 @@
 /** Three real brokers as one cluster, on this machine: streams with three copies that survive one of them. */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestBroker } from './broker-plan.ts';
+import { freePort } from './free-port.ts';
 import { startLocalBroker } from './local-broker.ts';
 
 export interface TestCluster {
@@ -47,12 +47,4 @@ export async function startCluster(): Promise<TestCluster> {
       for (const folder of folders) rmSync(folder, { recursive: true, force: true });
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
