@@ -20,7 +20,7 @@ export INPUT
 endif
 
 # Suites that take minutes, run by ci-long in this order.
-LONG_SUITES := demo sim-long model-faults budgets poison containers bench-consensus
+LONG_SUITES := demo sim-long model-faults budgets poison observability containers bench-consensus
 
 # What a production package may be licensed under: nothing that asks more of a user than to keep a notice.
 LICENCES := MIT;MIT-0;ISC;Apache-2.0;BSD-2-Clause;BSD-3-Clause;0BSD;Unlicense;CC0-1.0;BlueOak-1.0.0;Python-2.0
@@ -155,12 +155,16 @@ budgets: deps broker ## Spend a budget to its edge from many processes, and kill
 poison: deps broker ## Mix 10,000 malformed, oversize and poison messages with good work (POISON=n)
 	@$(NODE) test/chaos/poison/main.ts
 
+.PHONY: observability
+observability: deps broker prometheus ## Prove with a real Prometheus that every panel and alert gets its data
+	@$(NODE) test/observability/main.ts
+
 .PHONY: asyncapi
 asyncapi: deps ## Write and validate the AsyncAPI document
 	@$(NODE) deploy/asyncapi/main.ts
 
 .PHONY: monitoring
-monitoring: deps ## Write docs/metrics.md from the code
+monitoring: deps ## Write dashboards, docs/metrics.md and docs/alerts.md from code and rules
 	@$(NODE) deploy/monitoring/main.ts
 
 .PHONY: ci-long

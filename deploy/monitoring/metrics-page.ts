@@ -2,6 +2,9 @@
 import { LABELS } from '../../shared/runtime/metric-labels.ts';
 import type { ListedMetric } from '../../shared/runtime/metric-registry.ts';
 import { metricsOf } from '../../shared/runtime/metrics.ts';
+import { dashboards } from './dashboards/all.ts';
+import { metricOf, metricsRead } from './names.ts';
+import { rules } from './rules.ts';
 
 /** Metrics of the agents, in the order of their names. */
 export function agentMetrics(): readonly ListedMetric[] {
@@ -9,6 +12,7 @@ export function agentMetrics(): readonly ListedMetric[] {
 }
 
 export function metricsPage(metrics: readonly ListedMetric[] = agentMetrics()): string {
+  const shown = readers();
   const used = new Set<string>(metrics.flatMap(({ labels }) => labels));
   return [
     '# Metrics',
@@ -17,10 +21,10 @@ export function metricsPage(metrics: readonly ListedMetric[] = agentMetrics()): 
     'Prometheus adds `mesh`, `agent`, `instance` and `job` when it scrapes ([deploy/prometheus](../deploy/prometheus)).',
     'This page is written from the code by `make monitoring`.',
     '',
-    '| metric | type | labels | meaning |',
-    '| --- | --- | --- | --- |',
+    '| metric | type | labels | meaning | shown in |',
+    '| --- | --- | --- | --- | --- |',
     ...metrics.map(({ name, type, labels, help }) =>
-      row([`\`${name}\``, type, labels.map((label) => `\`${label}\``).join(', '), help]),
+      row([`\`${name}\``, type, labels.map((label) => `\`${label}\``).join(', '), help, shown(name)]),
     ),
     '',
     '## Labels',
@@ -35,6 +39,22 @@ export function metricsPage(metrics: readonly ListedMetric[] = agentMetrics()): 
       .map(([label, values]) => row([`\`${label}\``, values])),
     '',
   ].join('\n');
+}
+
+/** Dashboards and alerts that read it. */
+function readers(): (name: string) => string {
+  const { alerts, recordings } = rules();
+  const places = [
+    ...dashboards.map(({ title, rows }) => ({
+      place: title.replace('Conclave: ', ''),
+      exprs: rows.flatMap(({ panels }) => panels.flatMap(({ exprs }) => exprs)),
+    })),
+    ...alerts.map(({ alert, expr }) => ({ place: `[${alert}](alerts.md#${alert.toLowerCase()})`, exprs: [expr] })),
+  ].map(({ place, exprs }) => ({
+    place,
+    metrics: new Set(exprs.flatMap((expr) => metricsRead(expr, recordings)).map(metricOf)),
+  }));
+  return (name) => places.flatMap(({ place, metrics }) => (metrics.has(name) ? [place] : [])).join(', ') || '-';
 }
 
 function row(cells: readonly string[]): string {

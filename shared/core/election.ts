@@ -15,6 +15,8 @@ export type Standing =
 export type ElectionEvent =
   /** Time passes; several times a beacon. */
   | { readonly type: 'tick' }
+  /** Instead of a tick when time has jumped: what was said meanwhile is still to be read. */
+  | { readonly type: 'woke' }
   | { readonly type: 'heard'; readonly from: string }
   /** The monitor stops in good order. */
   | { readonly type: 'left'; readonly from: string };
@@ -49,6 +51,8 @@ export function nextStanding(
 ): ElectionStep {
   const same: ElectionStep = { standing, send: false };
   if (event.type === 'tick') return tick(standing, now, draw);
+  if (event.type === 'woke')
+    return standing.role === 'follower' ? { standing: startsAs(now, draw), send: false } : same;
   if (event.from === me) {
     if (event.type === 'left' || standing.role === 'follower') return same;
     const beaconAt = standing.role === 'monitor' ? standing.beaconAt : now + BEACON_MS;

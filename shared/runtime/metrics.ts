@@ -4,9 +4,13 @@
  */
 import { GoalStatus, Pattern } from '../protocol/goal.ts';
 import { NoConsensusReason, VoteMethod } from '../protocol/vote.ts';
+import type { RejectReason } from '../core/round.ts';
+import { ENGINE_PARTS } from './engine/events.ts';
 import { fading } from './fading.ts';
 import { metricRegistry } from './metric-registry.ts';
 import { meshMetrics } from './monitor/mesh-metrics.ts';
+import { SURVEY_PARTS } from './monitor/monitor.ts';
+import type { IgnoredReason } from './vote/observer.ts';
 
 /** Model calls and vote rounds: 10 ms, doubling up to 82 s. */
 const SLOW = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
@@ -186,7 +190,12 @@ function zero(
     | 'retries'
     | 'messageBytes'
     | 'workDropped'
+    | 'engineErrors'
+    | 'surveyErrors'
+    | 'ballotsRejected'
+    | 'votesIgnored'
     | 'tasksInProgress'
+    | 'goalRepairs'
   >,
   capabilities: readonly string[],
 ): void {
@@ -202,8 +211,35 @@ function zero(
   for (const limit of ['usd', 'tokens', 'messages']) metrics.budgetRefusals.inc({ limit }, 0);
   for (const direction of ['in', 'out']) metrics.messageBytes.inc({ direction }, 0);
   for (const reason of ['lost', 'shutdown']) metrics.workDropped.inc({ reason }, 0);
+  for (const kind of ['replan', 'merge']) metrics.goalRepairs.inc({ kind }, 0);
   metrics.retries.inc({ policy: 'task' }, 0);
+  for (const where of ENGINE_PARTS) metrics.engineErrors.inc({ where }, 0);
+  for (const what of SURVEY_PARTS) metrics.surveyErrors.inc({ what }, 0);
+  for (const reason of Object.keys(BALLOTS_REJECTED)) metrics.ballotsRejected.inc({ reason }, 0);
+  for (const reason of Object.keys(VOTES_IGNORED)) metrics.votesIgnored.inc({ reason }, 0);
 }
+
+/** One of each; the compiler misses a new one. */
+const BALLOTS_REJECTED: Readonly<Record<RejectReason, 0>> = {
+  malformed: 0,
+  wrong_round: 0,
+  agent_mismatch: 0,
+  off_roster: 0,
+  unknown_position: 0,
+  duplicate: 0,
+  contradiction: 0,
+  late: 0,
+};
+const VOTES_IGNORED: Readonly<Record<IgnoredReason, 0>> = {
+  malformed: 0,
+  not_in_roster: 0,
+  foreign_reply: 0,
+  deadline_passed: 0,
+  in_progress: 0,
+  overloaded: 0,
+  over: 0,
+  stopping: 0,
+};
 
 /** A label value from outside must not grow the registry without bound. */
 export function bounded(max: number): (value: string) => string {

@@ -1,5 +1,6 @@
 /** Events of the engine, the votes and the model -> log lines with stable names, and metrics. The only file that names log events of the engine. */
 import type { Logger } from 'pino';
+import type { UsageDoubt } from '../adapters/openai-usage.ts';
 import type { GoalRecord } from '../protocol/goal.ts';
 import { isTerminalGoal } from '../protocol/goal.ts';
 import type { AgentMessage } from '../protocol/message.ts';
@@ -304,6 +305,8 @@ export function voterObserver(log: Logger, metrics: Metrics): VoterObserver {
   };
 }
 
+const DOUBTS: Readonly<Record<UsageDoubt, 0>> = { missing: 0, zero: 0, over_output_limit: 0, over_prompt: 0 };
+
 export function modelObserver(log: Logger, metrics: Metrics): ModelObserver {
   return {
     breakerState(name, state) {
@@ -311,6 +314,7 @@ export function modelObserver(log: Logger, metrics: Metrics): ModelObserver {
       // Called once at the start: from then on the policy's other series exist, too.
       metrics.retries.inc({ policy: name }, 0);
       for (const reason of ['timeout', 'overloaded']) metrics.callsRefused.inc({ policy: name, reason }, 0);
+      for (const doubt of Object.keys(DOUBTS)) metrics.usageDoubted.inc({ doubt }, 0);
       if (state !== 0)
         log.warn({ event: 'breaker', breaker: name, state: state === 2 ? 'open' : 'half-open' }, 'breaker');
     },

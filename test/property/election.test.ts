@@ -71,6 +71,8 @@ function world(count: number, seed: number) {
     },
     thaw(peer: Peer) {
       peer.state = 'live';
+      // Timers come before what has arrived.
+      feed(peer, { type: 'woke' });
       for (const event of peer.backlog.splice(0)) feed(peer, event);
     },
     restart(peer: Peer) {
@@ -144,6 +146,22 @@ describe('the choice of the monitor', () => {
         mesh.run(WATCHED_MS, () => expect(mesh.monitors()).toEqual([]));
       }),
       { numRuns: 50 },
+    );
+  });
+
+  it('is not disturbed by others that freeze and thaw', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 2, max: 8 }), fc.nat(), fc.integer({ min: 0, max: 60_000 }), (count, seed, ms) => {
+        const mesh = world(count, seed);
+        mesh.run(SETTLED_MS);
+        const [chosen] = mesh.monitors();
+        const others = mesh.peers.filter((peer) => peer !== chosen);
+        for (const peer of others) peer.state = 'frozen';
+        mesh.run(ms);
+        for (const peer of others) mesh.thaw(peer);
+        mesh.run(WATCHED_MS, () => expect(mesh.monitors()).toEqual([chosen]));
+      }),
+      { numRuns: 100 },
     );
   });
 

@@ -5,6 +5,9 @@ import type { TaskRecord } from '../../protocol/task.ts';
 
 export type TransitionOutcome = 'committed' | 'conflict';
 
+/** Where in the engine an error was met that a redelivery repairs. */
+export const ENGINE_PARTS = ['intake', 'cancel', 'worker', 'item', 'deadline', 'tick'] as const;
+
 export interface EngineEvents {
   goalAccepted(goal: GoalRecord): void;
   goalRejected(goal: { readonly goalId: string | undefined; readonly code: string; readonly message: string }): void;
@@ -43,6 +46,10 @@ export interface EngineEvents {
   reservationsLost(goalId: string, calls: number): void;
   spent(kind: 'compute' | 'communication', usd: number): void;
   /** Something went wrong that the next delivery will repeat. */
-  engineError(where: string, error: unknown, ids: { readonly goalId?: string; readonly taskId?: string }): void;
+  engineError(
+    where: (typeof ENGINE_PARTS)[number],
+    error: unknown,
+    ids: { readonly goalId?: string; readonly taskId?: string },
+  ): void;
   capabilityMissing(capability: string, missing: boolean): void;
 }

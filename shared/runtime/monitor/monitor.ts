@@ -29,6 +29,7 @@ export interface Monitor {
 }
 
 const TICK_MS = 250;
+const STALLED_MS = 1_000;
 const SURVEY_MS = 5_000;
 const LEAVING = new TextEncoder().encode('leaving');
 const HERE = new Uint8Array();
@@ -41,6 +42,7 @@ export function startMonitor(deps: MonitorDeps): Monitor {
   let stopped = false;
   let surveyedAt = Number.NEGATIVE_INFINITY;
   let surveying = false;
+  let tickedAt = clock.now();
 
   function take(event: ElectionEvent): void {
     const was = standing.role === 'monitor';
@@ -83,7 +85,9 @@ export function startMonitor(deps: MonitorDeps): Monitor {
 
   function tick(): void {
     if (stopped) return;
-    take({ type: 'tick' });
+    // Frozen, or busy: timers run before what has arrived is read.
+    take({ type: clock.now() - tickedAt > STALLED_MS ? 'woke' : 'tick' });
+    tickedAt = clock.now();
     if (standing.role === 'monitor' && !surveying && clock.now() - surveyedAt >= SURVEY_MS) {
       surveyedAt = clock.now();
       surveying = true;
