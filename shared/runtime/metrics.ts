@@ -195,7 +195,7 @@ function zero(
     | 'ballotsRejected'
     | 'votesIgnored'
     | 'tasksInProgress'
-    | 'goalRepairs'
+    | 'repairs'
   >,
   capabilities: readonly string[],
 ): void {
@@ -211,7 +211,7 @@ function zero(
   for (const limit of ['usd', 'tokens', 'messages']) metrics.budgetRefusals.inc({ limit }, 0);
   for (const direction of ['in', 'out']) metrics.messageBytes.inc({ direction }, 0);
   for (const reason of ['lost', 'shutdown']) metrics.workDropped.inc({ reason }, 0);
-  for (const kind of ['replan', 'merge']) metrics.goalRepairs.inc({ kind }, 0);
+  for (const kind of ['replan', 'merge']) metrics.repairs.inc({ kind }, 0);
   metrics.retries.inc({ policy: 'task' }, 0);
   for (const where of ENGINE_PARTS) metrics.engineErrors.inc({ where }, 0);
   for (const what of SURVEY_PARTS) metrics.surveyErrors.inc({ what }, 0);

@@ -49,7 +49,7 @@ test('the demo looks for a broker only when it has no address of one', () => {
 test('help is the default and names every target that a person would call, with what it does', () => {
   const makefile = readFileSync(join(machine.folder, 'Makefile'), 'utf8');
   const targets = [...makefile.matchAll(/^([a-z][a-z-]*):/gm)].map((match) => match[1]);
-  const internal = ['node', 'deps', 'broker'];
+  const internal = ['node', 'deps', 'prometheus', 'broker'];
   const { stdout } = make([]);
   const listed = stdout.split('\n').flatMap((line) => /^ {2}([a-z-]+) +\S/.exec(line)?.[1] ?? []);
   expect(listed).toEqual(targets.filter((target) => target !== undefined && !internal.includes(target)));
