@@ -6,7 +6,7 @@ import type { TaskRecord } from '../../protocol/task.ts';
 export type TransitionOutcome = 'committed' | 'conflict';
 
 /** Where in the engine an error was met that a redelivery repairs. */
-export const ENGINE_PARTS = ['intake', 'cancel', 'worker', 'item', 'deadline', 'tick'] as const;
+export const ENGINE_PARTS = ['intake', 'cancel', 'worker', 'item', 'vote', 'deadline', 'tick'] as const;
 
 export interface EngineEvents {
   goalAccepted(goal: GoalRecord): void;
