@@ -1,5 +1,5 @@
 /** The wire protocol as an AsyncAPI 3 document: every channel from `subjects.ts`, every payload from the zod schemas. */
-import { HANDOVER } from '../../shared/protocol/peer.ts';
+import { ANNOUNCE, HANDOVER, QUESTION } from '../../shared/protocol/peer.ts';
 import { subjectsOf } from '../../shared/protocol/subjects.ts';
 import { type Json, type MessageName, schemaComponents } from './schemas.ts';
 
@@ -47,6 +47,9 @@ function channels(): Readonly<Record<string, Channel>> {
   const subjects = subjectsOf(hole('mesh'));
   const goalKey = subjects.goalKey(hole('goalId'));
   const revisionKey = `${subjects.revisionKey(hole('goalId'), 1).slice(0, -1)}${hole('revision')}`;
+  const said = (messageType: string): string =>
+    address(subjects.message(hole('sender'), hole('receiver'), messageType));
+  const answered = address(subjects.reply(hole('receiver'), hole('sender'), hole('messageId')));
   const deadPrefix = subjects.deadWildcard.replace(/>$/, '');
   return {
     goalsSubmit: {
@@ -78,8 +81,47 @@ function channels(): Readonly<Record<string, Channel>> {
       title: 'Message between agents',
       description: 'Logged by the broker. More than 16 hops are refused.',
     },
+    announcement: {
+      address: said(ANNOUNCE),
+      message: 'AnnounceMessage',
+      actions: ['send', 'receive'],
+      title: 'Announce a peer-to-peer goal',
+      description:
+        'To each agent that could take it: those with the capability that is asked for, or, when none is, those whose presence says what they would begin a goal with. The best offer that comes in time is the award, the result of the auction’s task (schema Award).',
+      reply: 'bid',
+    },
+    bid: {
+      address: answered,
+      message: 'BidMessage',
+      actions: ['send', 'receive'],
+      title: 'Bid',
+      description: 'The first one of each agent counts. Without an offer it declines, so that nobody waits for it.',
+    },
+    question: {
+      address: said(QUESTION),
+      message: 'QuestionMessage',
+      actions: ['send', 'receive'],
+      title: 'Ask a peer',
+      description:
+        'Its receipt must be confirmed within a second; the answer may take 20 s. An agent that keeps silent is asked less.',
+      reply: 'questionAnswer',
+    },
+    questionReceipt: {
+      address: answered,
+      message: 'QuestionReceipt',
+      actions: ['send', 'receive'],
+      title: 'Receipt of a question',
+      description: 'Before the answer, on the same subject.',
+    },
+    questionAnswer: {
+      address: answered,
+      message: 'QuestionAnswer',
+      actions: ['send', 'receive'],
+      title: 'Answer to a question',
+      description: 'A reply is addressed by the receiver, its sender, and the id of the message that it answers.',
+    },
     handover: {
-      address: address(subjects.message(hole('sender'), hole('receiver'), HANDOVER)),
+      address: said(HANDOVER),
       message: 'HandoverMessage',
       actions: ['send', 'receive'],
       title: 'Hand a work item over',
@@ -88,11 +130,11 @@ function channels(): Readonly<Record<string, Channel>> {
       reply: 'handoverReply',
     },
     handoverReply: {
-      address: address(subjects.reply(hole('receiver'), hole('sender'), hole('messageId'))),
+      address: answered,
       message: 'HandoverAnswer',
       actions: ['send', 'receive'],
       title: 'Answer to a handover',
-      description: 'A reply is addressed by the receiver, its sender, and the id of the message that it answers.',
+      description: 'Without one in time the item is handed over again, or done elsewhere.',
     },
     voteRequest: {
       address: address(subjects.vote(hole('capability'))),

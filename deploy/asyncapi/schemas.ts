@@ -15,8 +15,21 @@ import {
   TaskShorthand,
   TaskSpec,
 } from '../../shared/protocol/goal.ts';
-import { AgentMessage, REPLY } from '../../shared/protocol/message.ts';
-import { Handover, HANDOVER, HandoverReply } from '../../shared/protocol/peer.ts';
+import { AgentMessage, RECEIPT, REPLY } from '../../shared/protocol/message.ts';
+import {
+  ANNOUNCE,
+  Announcement,
+  Award,
+  Bid,
+  Handover,
+  HANDOVER,
+  HandoverReply,
+  Peer,
+  PeerAnswer,
+  Question,
+  QUESTION,
+  Step,
+} from '../../shared/protocol/peer.ts';
 import { Revision } from '../../shared/protocol/plan.ts';
 import { TaskCost, TaskRecord } from '../../shared/protocol/task.ts';
 import { Ballot, RoundRecord, TaskVote, VoteRequest, VoteRule } from '../../shared/protocol/vote.ts';
@@ -33,6 +46,11 @@ const MESSAGES = {
   TaskShorthand,
   CancelRequest,
   AgentMessage,
+  AnnounceMessage: said(ANNOUNCE, Announcement),
+  BidMessage: said(REPLY, Bid),
+  QuestionMessage: said(QUESTION, Question),
+  QuestionReceipt: said(RECEIPT, z.null()),
+  QuestionAnswer: said(REPLY, PeerAnswer),
   HandoverMessage: said(HANDOVER, Handover),
   HandoverAnswer: said(REPLY, HandoverReply),
   VoteRequest,
@@ -46,8 +64,15 @@ const MESSAGES = {
 };
 /** Parts that several messages have, named so that they are written once. */
 const PARTS = {
+  Announcement,
+  Award,
+  Bid,
   Handover,
   HandoverReply,
+  Peer,
+  PeerAnswer,
+  Question,
+  Step,
   Budget,
   ErrorInfo,
   GoalCost,

@@ -32,7 +32,7 @@ export async function writeBrief(context: TaskContext<Input>): Promise<Brief> {
   const reasons = context.reasons.slice(-REASONS_MAX).map((reason) => clip(reason, REASON_LENGTH_MAX));
   const missing = context.failures.map((failure) => clip(failure.description, REASON_LENGTH_MAX));
   const wanted = await wantedOf(context);
-  const answer = await context.ask(briefQuestion(wanted, facts, { reasons, missing }));
+  const answer = await context.ask(briefQuestion(wanted, facts, { reasons, missing, answers: context.answers }));
   const { title, summary, statements } = answer.value;
   return { title, summary, statements: statements.slice(0, STATEMENTS_MAX), offline: answer.offline };
 }
@@ -108,9 +108,11 @@ export const manifest: Manifest = {
       output: Output,
       estimate: { inputTokens: 1_200, outputTokens: 600 },
       run: writeBrief,
+      // It can begin with the bare text, and is surer of itself with facts at hand.
+      bid: ({ done }) => (done.some(({ capability: name }) => name === 'research') ? 0.9 : 0.4),
     }),
   },
-  mayMessage: ['review'],
+  mayMessage: ['research', 'review'],
   usesModel: true,
   limits: { slots: 4 },
 };

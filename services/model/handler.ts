@@ -3,6 +3,7 @@ import { answerBallot, answerReport } from './ballot.ts';
 import { answerBrief, answerFacts } from './brief.ts';
 import { BadInput, carriedBy, type Carried, isObject, type Message, optionalText } from './carried.ts';
 import { selectSentences } from './extract.ts';
+import { answerNext, answerSpoken } from './peer.ts';
 import { answerPlan } from './plan.ts';
 import { fitted, instanceOf, type Source, sourceOf } from './schema.ts';
 import { collapsed } from './text.ts';
@@ -18,7 +19,7 @@ export type Format =
   | { readonly kind: 'schema'; readonly name: string; readonly schema: unknown };
 
 /** The names with an answer of their own; also the values of the metrics' label. */
-export const KNOWN_SCHEMAS = ['plan', 'facts', 'brief', 'ballot', 'report'] as const;
+export const KNOWN_SCHEMAS = ['plan', 'facts', 'brief', 'ballot', 'report', 'next', 'spoken'] as const;
 
 /** The answer's text. Throws BadInput when the request does not carry what its schema name needs. */
 export function answerText({ messages, format }: Question): string {
@@ -57,6 +58,10 @@ function known(name: string, schema: unknown, carried: Carried): unknown {
       return answerBallot(carried);
     case 'report':
       return answerReport(carried);
+    case 'next':
+      return answerNext(carried);
+    case 'spoken':
+      return answerSpoken(carried);
     default:
       return undefined;
   }

@@ -99,9 +99,11 @@ export const manifest: Manifest = {
       output: Output,
       estimate: { inputTokens: 1_800, outputTokens: 600 },
       run: research,
+      // What a text says comes first; saying it again is seldom wanted.
+      bid: ({ done }) => (done.some(({ capability: name }) => name === 'research') ? 0.3 : 0.8),
     }),
   },
-  mayMessage: [],
+  mayMessage: ['code', 'review'],
   usesModel: true,
   limits: { slots: 4 },
 };

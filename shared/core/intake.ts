@@ -13,19 +13,22 @@ import {
   WALL_MS_DEFAULT,
 } from '../protocol/goal.ts';
 import { isId, type Json, SUBMITTED_BYTES_MAX, timestamp } from '../protocol/ids.ts';
-import { PLAN_TASK, type Plan, type GraphTask, REVISIONS_MAX } from '../protocol/plan.ts';
+import { type GraphTask, PLAN_TASK, type Plan, REVISIONS_MAX } from '../protocol/plan.ts';
 import { PLAN_CAPABILITY } from '../protocol/subjects.ts';
 import { NO_COST, type TaskRecord } from '../protocol/task.ts';
 import { dependentsOf, validateGraph } from './dag.ts';
+import { firstAuction } from './peer.ts';
 
 /** A valid submission with everything that was optional filled in. */
 export interface Accepted {
   readonly ok: true;
   readonly goalId: string;
   readonly submission: GoalSubmission;
-  /** False: one task of capability `plan` decides what the tasks are. */
+  /** False: one task of capability `plan` decides what the tasks are, or, for `peer-to-peer`, an auction who begins. */
   readonly explicit: boolean;
-  readonly tasks: readonly TaskSpec[];
+  readonly tasks: readonly GraphTask[];
+  /** How often the graph may grow while the goal runs; absent: a plan says. */
+  readonly growsTo?: number;
 }
 
 export interface Refused {
@@ -57,7 +60,10 @@ export function readSubmission(
   const bulk = bytes.length > SUBMITTED_BYTES_MAX ? bulkOf(submission) : undefined;
   if (bulk !== undefined) return refuse(bulk);
   if (submission.tasks === undefined) {
-    return { ok: true, goalId, submission, explicit: false, tasks: [planTask(submission)] };
+    const accepted = { ok: true, goalId, submission, explicit: false } as const;
+    return submission.pattern === 'peer-to-peer'
+      ? { ...accepted, tasks: [firstAuction(submission.description)], growsTo: REVISIONS_MAX }
+      : { ...accepted, tasks: [planTask(submission)] };
   }
   const fault = graphFault(submission.tasks);
   if (fault !== undefined) return refuse(fault);
@@ -213,6 +219,7 @@ export function firstRecords(tasks: readonly GraphTask[], goal: GoalFacts): read
     ...(task.vote === undefined ? {} : { vote: task.vote }),
     ...(goal.continues ? { continues: true as const } : {}),
     ...(task.assignee === undefined ? {} : { assignee: task.assignee }),
+    ...(task.peer === undefined ? {} : { peer: task.peer }),
     ...(goal.revisable ? { revisable: true as const } : {}),
     ...(task.tolerant === undefined ? {} : { tolerant: task.tolerant }),
     ...(task.failures === undefined ? {} : { failures: task.failures }),
@@ -222,6 +229,8 @@ export function firstRecords(tasks: readonly GraphTask[], goal: GoalFacts): read
 
 /** New plans that a failure may lead to: as the user said, else some for a goal whose plan is the planner's own. */
 export function replansOf({ replans, pattern }: GoalSubmission, explicit: boolean): number {
+  // What nobody planned is not planned anew.
+  if (!explicit && pattern === 'peer-to-peer') return 0;
   return replans ?? (!explicit && pattern === 'orchestrator' ? REPLANS_DEFAULT : 0);
 }
 

@@ -4,7 +4,7 @@
  */
 import type { Pattern, TaskSpec } from '../protocol/goal.ts';
 import type { Plan } from '../protocol/plan.ts';
-import { PLAN_CAPABILITY } from '../protocol/subjects.ts';
+import { PLAN_CAPABILITY, REVIEW_CAPABILITY } from '../protocol/subjects.ts';
 import type { TaskVote } from '../protocol/vote.ts';
 import { type GraphFault, validateGraph } from './dag.ts';
 
@@ -255,7 +255,7 @@ function taskOf(around: Surroundings, { position, capability, description, after
 function voteAmong(reviewers: number): TaskVote | undefined {
   if (reviewers < REVIEWERS_MIN) return undefined;
   const quorum = Math.floor(reviewers / 2) + 1;
-  return { capability: 'review', rule: { method: 'majority', quorum }, onReject: 'rework', maxReworks: 1 };
+  return { capability: REVIEW_CAPABILITY, rule: { method: 'majority', quorum }, onReject: 'rework', maxReworks: 1 };
 }
 
 function wordsOf({ title, description }: ProposedStep): string {

@@ -8,6 +8,7 @@
 import { PLAN_TASK, type Revision } from '../protocol/plan.ts';
 import { PLAN_CAPABILITY } from '../protocol/subjects.ts';
 import type { TaskRecord } from '../protocol/task.ts';
+import { ASSIGNEE_GONE } from './peer.ts';
 import { type Node, sinksOf, validateGraph } from './dag.ts';
 
 /** `started`: somebody works on it, or has worked on it. */
@@ -55,6 +56,11 @@ export type RevisionFaultCode =
   /** There would be nothing left whose result is the goal's. */
   | 'nothing_left';
 
+export interface RevisionFault {
+  readonly code: RevisionFaultCode;
+  readonly message: string;
+}
+
 export type Revised =
   | {
       readonly ok: true;
@@ -64,7 +70,7 @@ export type Revised =
       readonly sinks: readonly string[];
       readonly total: number;
     }
-  | { readonly ok: false; readonly fault: { readonly code: RevisionFaultCode; readonly message: string } };
+  | { readonly ok: false; readonly fault: RevisionFault };
 
 export function stateOf(task: TaskRecord): NodeState {
   switch (task.status) {
@@ -107,7 +113,18 @@ export function liveGraph(tasks: ReadonlyMap<string, TaskRecord>, known: readonl
 
 /** The end of this task is for the graph to grow from: its goal does not end, and what waits for the task does not start, before it has. */
 export function grows(task: TaskRecord): boolean {
-  return task.revisable === true && task.status === 'completed' && task.capability === PLAN_CAPABILITY;
+  if (task.revisable !== true) return false;
+  switch (task.peer?.role) {
+    case undefined:
+      return task.status === 'completed' && task.capability === PLAN_CAPABILITY;
+    case 'auction':
+      return task.status === 'completed';
+    case 'work':
+      if (task.status === 'cancelled') return task.error?.code === ASSIGNEE_GONE;
+      return task.status === 'completed' && task.step !== undefined && task.step.kind !== 'answer';
+    case 'part':
+      return false;
+  }
 }
 
 /** What the graph is after this revision, or the first thing that is wrong with it. */

@@ -11,6 +11,7 @@
  */
 import type { ErrorInfo } from '../protocol/goal.ts';
 import { type Json, timestamp } from '../protocol/ids.ts';
+import type { Step } from '../protocol/peer.ts';
 import { type EndedTask, isTerminalTask, NO_COST, type TaskCost, type TaskRecord } from '../protocol/task.ts';
 import { addUsd } from './cost.ts';
 import { mayStart } from './dag.ts';
@@ -30,11 +31,19 @@ export type TaskEvent =
       readonly type: 'complete';
       readonly by: Claimant;
       readonly result: Json;
+      /** How its peer-to-peer goal goes on. */
+      readonly step?: Step;
       readonly cost: TaskCost;
       readonly at: number;
     }
   /** The result waits for its voters. */
-  | { readonly type: 'propose'; readonly by: Claimant; readonly result: Json; readonly cost: TaskCost }
+  | {
+      readonly type: 'propose';
+      readonly by: Claimant;
+      readonly result: Json;
+      readonly step?: Step;
+      readonly cost: TaskCost;
+    }
   /** The voters refused the candidate. */
   | { readonly type: 'reject'; readonly by: Claimant; readonly reasons: readonly string[]; readonly at: number }
   /** `final`: no further attempt, whatever is left of them. */
@@ -102,6 +111,7 @@ function common(task: TaskRecord) {
     ...(task.vote === undefined ? {} : { vote: task.vote }),
     ...(task.continues === undefined ? {} : { continues: task.continues }),
     ...(task.assignee === undefined ? {} : { assignee: task.assignee }),
+    ...(task.peer === undefined ? {} : { peer: task.peer }),
     ...(task.revisable === undefined ? {} : { revisable: task.revisable }),
     ...(task.tolerant === undefined ? {} : { tolerant: task.tolerant }),
     ...(task.failures === undefined ? {} : { failures: task.failures }),
@@ -243,11 +253,16 @@ function byHolder(
         cost,
         finishedAt: timestamp(event.at),
         result: event.result,
+        ...(event.step === undefined ? {} : { step: event.step }),
       };
       return { ok: true, transition: 'complete', task: record };
     }
     case 'propose': {
-      const candidate = { result: event.result, rework: task.reworks ?? 0 };
+      const candidate = {
+        result: event.result,
+        rework: task.reworks ?? 0,
+        ...(event.step === undefined ? {} : { step: event.step }),
+      };
       const record = {
         ...common(task),
         ...started,

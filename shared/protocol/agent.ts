@@ -15,6 +15,8 @@ export const Presence = z.object({
   startedAt: Timestamp,
   version: z.string(),
   load: z.object({ running: z.int().nonnegative(), slots: z.int().nonnegative() }),
+  /** Capabilities with which it would begin a goal that nobody planned; absent: it would not. */
+  begins: z.array(Id).optional(),
   /** Expected price of one task per capability, USD: a goal's cost is predicted, and the cheapest agent chosen, by it. */
   estimates: z.record(Id, z.number().nonnegative()).optional(),
   /** Per capability under which it is a voter: expected price of one ballot, rounds that a voted task takes, bytes of one message of a round. */

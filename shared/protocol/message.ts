@@ -7,6 +7,8 @@ export const HOPS_MAX = 16;
 
 /** messageType of every reply. */
 export const REPLY = 'reply';
+/** Before a reply that may take its time: the message has arrived, its answer is being made. */
+export const RECEIPT = 'receipt';
 
 export const AgentMessage = z.object({
   id: z.string().min(1).max(128),

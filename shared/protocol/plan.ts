@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { TASKS_MAX, TaskSpec } from './goal.ts';
 import { Id, Timestamp } from './ids.ts';
+import { Peer } from './peer.ts';
 import { TaskFailure } from './task.ts';
 
 /** taskId of the task that plans first; reserved in planned graphs. */
@@ -30,6 +31,7 @@ export const GraphTask = TaskSpec.extend({
   assignee: Id.optional(),
   /** Tasks that it does without, because they failed. */
   failures: z.array(TaskFailure).optional(),
+  peer: Peer.optional(),
 });
 export type GraphTask = z.infer<typeof GraphTask>;
 

@@ -20,6 +20,10 @@ export type Subjects = ReturnType<typeof subjectsOf>;
 
 /** Capabilities whose work items are not tasks of a user. */
 export const PLAN_CAPABILITY = 'plan';
+/** Every agent holds auctions; none says so in its presence. */
+export const AUCTION_CAPABILITY = 'auction';
+/** Agents that judge what others made. */
+export const REVIEW_CAPABILITY = 'review';
 
 /** All names of one mesh. `mesh` must be an id. */
 export function subjectsOf(mesh: string) {
@@ -94,6 +98,8 @@ export function subjectsOf(mesh: string) {
     message: (sender: string, receiver: string, messageType: string) =>
       `${m}.msg.${token(sender)}.${token(receiver)}.${token(messageType)}`,
     messagesFromTo: (sender: string, receiver: string) => `${m}.msg.${token(sender)}.${token(receiver)}.*`,
+    /** Of one type, to whomever. */
+    messagesFromOf: (sender: string, messageType: string) => `${m}.msg.${token(sender)}.*.${token(messageType)}`,
     messagesTo: (receiver: string) => `${m}.msg.*.${token(receiver)}.*`,
     messagesWildcard: `${m}.msg.>`,
     inbox: (agentId: string) => `${m}.inbox.${token(agentId)}`,

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { ErrorInfo, GoalRecord } from './goal.ts';
 import { Id, Timestamp } from './ids.ts';
+import { Peer, Step } from './peer.ts';
 import { Traceparent } from './trace.ts';
 import { TaskVote } from './vote.ts';
 
@@ -21,7 +22,7 @@ export type TaskCost = z.infer<typeof TaskCost>;
 export const NO_COST: TaskCost = { usd: 0, inputTokens: 0, outputTokens: 0, messages: 0 };
 
 /** A result that waits for its voters' decision: persisted before the round, so that a takeover votes on it instead of working again. */
-const Candidate = z.object({ result: z.json(), rework: z.int().nonnegative() });
+const Candidate = z.object({ result: z.json(), rework: z.int().nonnegative(), step: Step.optional() });
 
 /** A task that failed for good, as those that do without its result see it. */
 export const TaskFailure = z.object({ taskId: Id, description: z.string(), error: ErrorInfo });
@@ -52,6 +53,8 @@ const Common = {
   continues: z.literal(true).optional(),
   /** The agent that should do it, as the engine decided: whoever else is given its work item hands it over, unless that agent is gone. */
   assignee: Id.optional(),
+  /** What it is to a goal of the pattern peer-to-peer. */
+  peer: Peer.optional(),
   /** The goal's graph may be revised: tasks that came later may wait for this one without standing in `dependents`. */
   revisable: z.literal(true).optional(),
   /** It does without dependencies that fail, which are then in `failures` instead. */
@@ -83,6 +86,8 @@ export const TaskRecord = z.discriminatedUnion('status', [
     startedAt: Timestamp,
     finishedAt: Timestamp,
     result: z.json(),
+    /** How a peer-to-peer goal goes on from here. */
+    step: Step.optional(),
   }),
   z.object({
     ...Common,

@@ -3,17 +3,17 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import { natsAdopt } from '../adapters/nats-adopt.ts';
-import { ballotRecall, type IsOwn } from '../adapters/nats-log.ts';
+import { ballotRecall } from '../adapters/nats-log.ts';
 import { publicKeyOf } from '../adapters/nats-keys.ts';
 import { AgentIdTaken, takeSeat } from '../adapters/nats-registry.ts';
 import { natsSurveyor } from '../adapters/nats-survey.ts';
 import { BrokerUnfit, LEASE_MS } from '../adapters/streams.ts';
-import type { Bus } from '../ports.ts';
 import { type Presence, PRESENCE_RENEW_MS } from '../protocol/agent.ts';
 import { priceOf } from '../core/prices.ts';
 import { decode } from '../protocol/codec.ts';
 import { CancelRequest } from '../protocol/goal.ts';
 import { timestamp } from '../protocol/ids.ts';
+import { QUESTION } from '../protocol/peer.ts';
 import { subjectsOf } from '../protocol/subjects.ts';
 import { beginAgain } from './again.ts';
 import type { Asker } from './asking.ts';
@@ -36,26 +36,19 @@ import { learnOffers } from './offers.ts';
 import { openTraces } from './open-tracing.ts';
 import type { Traces } from './traces.ts';
 import { startMonitor } from './monitor/monitor.ts';
+import { answererFor } from './peers/answering.ts';
+import { beginsOf } from './peers/bidding.ts';
 import { callsOn } from './peers/calls.ts';
+import { deskOf, peerPolicies } from './peers/desk.ts';
 import { handOverBy } from './peers/handover.ts';
 import { listener } from './peers/listener.ts';
 import { type ModelWatch, probeBroker, probeConsumers, watchModel } from './probes.ts';
 import { startPulling } from './pulling.ts';
 import { endpointCounts, serveInfo } from './service-info.ts';
-import { signedBus } from './signed-bus.ts';
-import { SIGNATURE_HEADER, signedAt, signingKey, verifyingKey } from './signatures.ts';
+import { ownSignature, saidBus } from './signing.ts';
 import { collectAfterStart } from './start-up-memory.ts';
-import {
-  engineEvents,
-  healthEvents,
-  mailEvents,
-  messageCount,
-  modelObserver,
-  monitorEvents,
-  roundObserver,
-  speechEvents,
-  voterObserver,
-} from './telemetry.ts';
+import { engineEvents, healthEvents, modelObserver, monitorEvents, roundObserver, voterObserver } from './telemetry.ts';
+import { mailEvents, messageCount, peerObserver, speechEvents } from './telemetry-messages.ts';
 import { currentTrace } from './tracing.ts';
 import { buryingBallots, buryingRequests } from './vote/burying.ts';
 import { holdRound } from './vote/proposer.ts';
@@ -203,8 +196,10 @@ async function live(
     events: speechEvents(metrics),
   };
   const calls = callsOn(speaking);
+  const policies = peerPolicies(peerObserver(log, metrics));
   const deps: Deps = { ...onBroker, bus, handOver: handOverBy(calls) };
   const startedAt = timestamp(Date.now());
+  const begins = beginsOf(manifest);
   const lasting = {
     agentId,
     role: manifest.role,
@@ -212,6 +207,7 @@ async function live(
     startedAt,
     version: manifest.version,
     ...(config.NATS_NKEY_SEED === undefined ? {} : { publicKey: publicKeyOf(config.NATS_NKEY_SEED) }),
+    ...(begins.length === 0 ? {} : { begins }),
   };
   const presence = (running: number): Presence => ({ ...lasting, ...figures.offer(), load: { running, slots } });
   await figures.tick(Date.now());
@@ -224,7 +220,10 @@ async function live(
     if (outcome === 'ok' || outcome === 'invalid_output') watch?.answered();
   };
   const engine = engineOf(deps, {
-    runHandler: (ledgers) => handlerRunner(deps, manifest, { tracing, model, ledgers, observe }, log),
+    runHandler: (ledgers) => {
+      const desk = deskOf({ deps, calls, ledgers, policies });
+      return handlerRunner(deps, manifest, { tracing, model, ledgers, observe }, desk, log);
+    },
     hold: traces.rounds((spec) =>
       holdRound(
         {
@@ -265,7 +264,21 @@ async function live(
     dead: deps.dead,
     capabilities,
     events: { ...speaking.events, ...mailEvents(log, metrics) },
-    onMessage: listener(manifest, { adopt: natsAdopt(nc, subjects), work: pulling.take, capabilities }, agentId),
+    takesTime: ({ messageType }) => messageType === QUESTION,
+    onMessage: listener({
+      agentId,
+      bidder: {
+        manifest,
+        priceOf: (name) => figures.offer().estimates?.[name] ?? 0,
+        load: () => ({ running: engine.running(), slots }),
+      },
+      takingOver: { adopt: natsAdopt(nc, subjects), work: pulling.take, capabilities },
+      answering: {
+        atOnce: slots,
+        answer: answererFor(deps, manifest, { tracing, model, ledgers: engine.ledgers, observe }, log),
+      },
+      onMessage: manifest.onMessage,
+    }),
   });
   const closeInfo = serveInfo(deps.bus, { subjects, agentId, startedAt, manifest }, counts);
   deps.bus.subscribe(`${subjects.inbox(agentId)}.ended`, ({ data }) => {
@@ -317,34 +330,6 @@ async function live(
   await http.close();
   log.info({ event: 'agent.stopped' }, 'stopped');
   if (taken !== undefined) throw taken;
-}
-
-/** Where nothing is signed, whatever stands under this agent's token counts as its own. */
-function ownSignature({ SIGNING, NATS_NKEY_SEED: seed }: Environment): IsOwn {
-  const key = SIGNING === 'off' || seed === undefined ? undefined : verifyingKey(publicKeyOf(seed));
-  if (key === undefined) return () => true;
-  return ({ subject, data, header }) => signedAt(key, header(SIGNATURE_HEADER) ?? '', subject, data) !== undefined;
-}
-
-/** Where nothing is signed, the bus as it is. */
-function saidBus(
-  { bus, registry, clock, subjects }: Pick<Deps, 'bus' | 'registry' | 'clock' | 'subjects'>,
-  config: Environment,
-  log: Logger,
-): Bus {
-  const { SIGNING, NATS_NKEY_SEED: seed } = config;
-  if (SIGNING === 'off') return bus;
-  if (seed === undefined)
-    throw new ConfigError('SIGNING: expected NATS_NKEY_SEED or NATS_IDENTITIES to sign with, got neither; set one');
-  return signedBus({
-    bus,
-    registry,
-    clock,
-    subjects,
-    key: signingKey(seed),
-    refused: (fault, { subject }, signer) =>
-      log.warn({ event: 'signature.refused', fault, subject, signer }, 'not signed by whom it claims to come from'),
-  });
 }
 
 function aborted(signal: AbortSignal): Promise<undefined> {

@@ -2,6 +2,7 @@
 import type { z } from 'zod';
 import type { ModelUsage } from '../ports.ts';
 import type { Presence } from '../protocol/agent.ts';
+import type { Question } from '../protocol/peer.ts';
 import type { TaskFailure } from '../protocol/task.ts';
 
 export interface Ask<T> {
@@ -62,12 +63,38 @@ export interface TaskContext<In = unknown> extends Shared {
   }>;
   /** Agents that are alive now. */
   agents(): Promise<readonly Presence[]>;
+  /** What was done for a peer-to-peer goal before this task, in order; else empty. */
+  readonly done: readonly { readonly taskId: string; readonly capability: string }[];
+  /** What peers answered to questions that were asked for this task in this attempt, oldest first. */
+  readonly answers: readonly PeerAnswered[];
+  /**
+   * Asks one agent that has this capability, which the manifest's `mayMessage` must name. An answer that does not come is a value: the work goes on without
+   * it. Throws `HandlerError` `budget_exceeded`.
+   */
+  askPeer(question: Question): Promise<PeerSaid>;
+}
+
+/** What came of a question to a peer. */
+export type PeerSaid =
+  | { readonly ok: true; readonly from: string; readonly answer: string }
+  | { readonly ok: false; readonly reason: string };
+
+export interface PeerAnswered {
+  readonly capability: string;
+  readonly question: string;
+  readonly from: string;
+  readonly answer: string;
 }
 
 export interface VoterContext extends Shared {}
 
 /** Code of an error that says: the goal is over, or about to be, so that nothing of it is worked on or paid for any more. */
 export const GOAL_OVER = 'goal_ended';
+
+/** For whoever answers a question of another agent. */
+export interface AnswerContext extends Shared {
+  readonly goalId: string | undefined;
+}
 
 /** An error that says what to do with the attempt. `retry: false` fails the task for good. */
 export class HandlerError extends Error {

@@ -1,26 +1,33 @@
 /** Calls a manifest's handlers: input checked before, output after, the context in between. */
 import type { Logger } from 'pino';
+import type { Said } from '../core/cost.ts';
 import { addCost } from '../core/task-machine.ts';
 import { fit } from '../protocol/codec.ts';
 import { isTerminalGoal } from '../protocol/goal.ts';
 import { isBlobRef } from '../protocol/ids.ts';
+import { AUCTION_CAPABILITY } from '../protocol/subjects.ts';
 import { NO_COST, type TaskCost, type TaskFailure } from '../protocol/task.ts';
 import type { Ballot, VoteRequest } from '../protocol/vote.ts';
 import { ask, type Asker } from './asking.ts';
-import { type Ask, HandlerError, type TaskContext } from './context.ts';
+import { type Ask, HandlerError, type PeerAnswered, type TaskContext } from './context.ts';
 import type { RunHandler } from './engine/attempt.ts';
 import type { Deps } from './engine/deps.ts';
 import { readGoal } from './engine/records.ts';
 import { BlobUnusable, resolved } from './engine/values.ts';
 import type { Manifest } from './manifest.ts';
+import type { Desk } from './peers/desk.ts';
+import { doneFor, workOn } from './peers/working.ts';
 import { roundOf } from './vote/discussion.ts';
 import { RoundOver, type VoterDeps } from './vote/voter.ts';
 
 const NO_LIMITS = {};
+const NOTHING_DONE: TaskContext['done'] = [];
 
-export function handlerRunner(deps: Deps, manifest: Manifest, asker: Asker, log: Logger): RunHandler {
+export function handlerRunner(deps: Deps, manifest: Manifest, asker: Asker, desk: Desk, log: Logger): RunHandler {
   return async (call) => {
     const { task, attempt, signal } = call;
+    // Whatever an agent is for, it holds auctions.
+    if (task.capability === AUCTION_CAPABILITY) return guarded(() => desk.hold(call));
     const { goalId, taskId, correlationId } = task;
     const traceparent = deps.tracing.attempt(task, attempt);
     const capability = Object.hasOwn(manifest.capabilities, task.capability)
@@ -43,6 +50,7 @@ export function handlerRunner(deps: Deps, manifest: Manifest, asker: Asker, log:
       beforeCall: call.beforeSideEffect,
       onCost,
     };
+    const answers: PeerAnswered[] = [];
     const context: TaskContext = {
       agentId: deps.agentId,
       goalId,
@@ -68,11 +76,28 @@ export function handlerRunner(deps: Deps, manifest: Manifest, asker: Asker, log:
         return { description, pattern, onTaskFailure, input: await resolved(deps, standing.record.input) };
       },
       agents: () => deps.registry.list(),
+      done: task.peer === undefined ? NOTHING_DONE : await doneFor(deps, task),
+      answers,
+      askPeer(question) {
+        if (!manifest.mayMessage.includes(question.capability))
+          return Promise.resolve({
+            ok: false,
+            reason: `mayMessage of role ${manifest.role} names no ${question.capability}`,
+          });
+        const about = { goalId, taskId, correlationId, hops: task.peer?.hops ?? 0, traceparent };
+        const onSaid = (said: Said): void => onCost({ ...NO_COST, ...said });
+        return desk.ask({ ...scope, question, about, attempt, onSaid });
+      },
     };
-    const work = (): Promise<unknown> => guarded(() => capability.run(context));
-    const output = fit(capability.output, await deps.tracing.within(traceparent, work));
-    if (!output.ok) throw new HandlerError('invalid_output', `output of ${task.capability}: ${output.message}`);
-    return naming(task.failures, output.value);
+    const run = async (): Promise<unknown> => {
+      const work = (): Promise<unknown> => guarded(() => capability.run(context));
+      const output = fit(capability.output, await deps.tracing.within(traceparent, work));
+      if (!output.ok) throw new HandlerError('invalid_output', `output of ${task.capability}: ${output.message}`);
+      return naming(task.failures, output.value);
+    };
+    if (task.peer === undefined) return run();
+    const asPeer = { manifest, capability, task, context, answers, run, onStep: call.onStep };
+    return deps.tracing.within(traceparent, () => guarded(() => workOn(asPeer)));
   };
 }
 

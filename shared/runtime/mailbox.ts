@@ -6,7 +6,7 @@ import type { Bus, Clock, DeadLetters, Incoming, Operation } from '../ports.ts';
 import { decode, encode } from '../protocol/codec.ts';
 import { TRACEPARENT_HEADER } from '../protocol/headers.ts';
 import { timestamp } from '../protocol/ids.ts';
-import { AgentMessage, HOPS_MAX, REPLY } from '../protocol/message.ts';
+import { AgentMessage, HOPS_MAX, RECEIPT, REPLY } from '../protocol/message.ts';
 import type { Subjects } from '../protocol/subjects.ts';
 import { cleanTraceparent } from '../protocol/trace.ts';
 import type { Tracing } from './tracing.ts';
@@ -27,6 +27,8 @@ export interface MailboxDeps {
   };
   /** What the agent does with a message; a value is sent back to a sender that asked for a reply. */
   readonly onMessage: (message: AgentMessage) => Promise<unknown>;
+  /** True for a message whose answer takes its time: its receipt is confirmed at once. */
+  readonly takesTime?: (message: AgentMessage) => boolean;
   /** Unique id of an outgoing message. */
   readonly nextId: () => string;
 }
@@ -85,9 +87,12 @@ async function receive(deps: MailboxDeps, incoming: Incoming): Promise<void> {
       message,
     );
   }
+  const { reply } = incoming;
   const sent = cleanTraceparent(incoming.header(TRACEPARENT_HEADER));
   const span = deps.tracing.begin(sent);
   const traceparent = span?.traceparent ?? sent;
+  if (reply !== undefined && deps.takesTime?.(message) === true)
+    respond(deps, message, reply, traceparent, RECEIPT, null);
   const operation = receivedOf(incoming, message);
   let content: unknown;
   try {
@@ -97,14 +102,24 @@ async function receive(deps: MailboxDeps, incoming: Incoming): Promise<void> {
     span?.end(operation, { code: 'message_failed', message: String(error) });
     throw error;
   }
-  if (incoming.reply === undefined || content === undefined) return;
+  if (reply !== undefined && content !== undefined) respond(deps, message, reply, traceparent, REPLY, content);
+}
+
+function respond(
+  deps: MailboxDeps,
+  message: AgentMessage,
+  to: string,
+  traceparent: string | undefined,
+  messageType: string,
+  content: unknown,
+): void {
   const { goalId, taskId, correlationId } = message;
   const ids = { ...(goalId === undefined ? {} : { goalId }), ...(taskId === undefined ? {} : { taskId }) };
   const reply = {
     id: deps.nextId(),
     sender: deps.agentId,
     receiver: message.sender,
-    messageType: REPLY,
+    messageType,
     content,
     timestamp: timestamp(deps.clock.now()),
     correlationId,
@@ -116,7 +131,7 @@ async function receive(deps: MailboxDeps, incoming: Incoming): Promise<void> {
   const bytes = encode(checked.value);
   deps.events.sent(checked.value, bytes.length);
   const headers = traceparent === undefined ? {} : { headers: { [TRACEPARENT_HEADER]: traceparent } };
-  deps.bus.publish(incoming.reply, bytes, headers);
+  deps.bus.publish(to, bytes, headers);
 }
 
 function receivedOf({ subject, data }: Incoming, message: AgentMessage): Operation {

@@ -6,7 +6,9 @@ import type { z } from 'zod';
 import type { AgentMessage } from '../protocol/message.ts';
 import type { Ballot, VoteRequest } from '../protocol/vote.ts';
 import { fit } from '../protocol/codec.ts';
-import { HandlerError, type TaskContext, type VoterContext } from './context.ts';
+import type { ProposedStep } from '../core/peer.ts';
+import type { Announcement, Question } from '../protocol/peer.ts';
+import { type AnswerContext, HandlerError, type TaskContext, type VoterContext } from './context.ts';
 
 export interface Capability<In = unknown, Out = unknown> {
   /** One sentence: what a caller gets. Planners choose by it. */
@@ -19,6 +21,15 @@ export interface Capability<In = unknown, Out = unknown> {
   readonly estimate?: { readonly inputTokens: number; readonly outputTokens: number };
   /** Throws HandlerError. */
   readonly run: (context: TaskContext<In>) => Promise<Out>;
+  /**
+   * How sure the agent is that it can do what is announced, 0 to 1, or a function that says so; undefined: it makes no offer. With it, the agent would
+   * also begin a goal that nobody planned; absent: it offers 0.5 for what asks for this very capability, and else nothing.
+   */
+  readonly bid?: number | ((announced: Announcement) => number | undefined | Promise<number | undefined>);
+  /** How a peer-to-peer goal goes on from this result; absent: the model says, and without a model the result is the answer. */
+  readonly next?: (context: TaskContext, output: unknown) => ProposedStep | Promise<ProposedStep>;
+  /** Answers a question of another agent; absent: the model does, and without a model nobody. */
+  readonly answer?: (question: Question, context: AnswerContext) => Promise<string>;
 }
 
 export interface Manifest {

@@ -2,6 +2,7 @@
 import { type NatsPull, natsPull } from '../adapters/nats-pull.ts';
 import { ensureStreams, type StreamOptions } from '../adapters/streams.ts';
 import type { Delivery } from '../ports.ts';
+import { AUCTION_CAPABILITY } from '../protocol/subjects.ts';
 import type { Connection } from './broker.ts';
 import type { Deps } from './engine/deps.ts';
 import type { Engine } from './engine/engine.ts';
@@ -11,6 +12,7 @@ import type { EndpointCounts } from './service-info.ts';
 /** Submissions that one agent accepts at once. */
 const INTAKE_AT_ONCE = 64;
 const CANCELS_AT_ONCE = 8;
+const AUCTIONS_AT_ONCE = 8;
 
 export interface Pulling {
   /** Why queues give nothing, one line each; empty when all of them do. */
@@ -85,6 +87,15 @@ export async function startPulling(
         (delivery) => item(delivery, capability),
       );
     }),
+  );
+  // Auctions touch no model and take no slot: whichever agent is there holds them.
+  await queues.ensure(AUCTION_CAPABILITY);
+  pull(
+    subjects.dagStream,
+    subjects.capabilityConsumer(AUCTION_CAPABILITY),
+    AUCTIONS_AT_ONCE,
+    () => queues.ensure(AUCTION_CAPABILITY),
+    (delivery) => engine.item(delivery, AUCTION_CAPABILITY),
   );
   pull(subjects.goalsStream, subjects.intakeConsumer, INTAKE_AT_ONCE, streams, (delivery) =>
     engine.submission(delivery),

@@ -3,12 +3,10 @@ import type { Logger } from 'pino';
 import type { UsageDoubt } from '../adapters/openai-usage.ts';
 import type { GoalRecord } from '../protocol/goal.ts';
 import { isTerminalGoal } from '../protocol/goal.ts';
-import type { AgentMessage } from '../protocol/message.ts';
 import { SHUTDOWN } from './engine/attempt.ts';
 import type { EngineEvents } from './engine/events.ts';
 import { fading } from './fading.ts';
 import { bounded, type Metrics } from './metrics.ts';
-import type { CountMessage } from './counted-bus.ts';
 import type { HealthEvents } from './health.ts';
 import type { ModelObserver } from './models.ts';
 import { type MonitorDeps, SURVEY_PARTS } from './monitor/monitor.ts';
@@ -346,36 +344,6 @@ export function healthEvents(log: Logger, metrics: Metrics): HealthEvents {
       if (ok) log.info({ event: 'health.passed', check }, 'check passed');
       else log.warn({ event: 'health.failed', check, reason }, 'check failed');
     },
-  };
-}
-
-const MESSAGE_TYPES_MAX = 50;
-
-/** Messages between agents, by their type: sent, and received. */
-export function speechEvents(metrics: Metrics) {
-  const typeLabel = bounded(MESSAGE_TYPES_MAX);
-  const count = (direction: 'in' | 'out') => (message: AgentMessage, bytes: number) => {
-    metrics.messages.inc({ direction, message_type: typeLabel(message.messageType) });
-    metrics.messageBytes.inc({ direction }, bytes);
-  };
-  return { sent: count('out'), received: count('in') };
-}
-
-/** What becomes of messages that cannot be taken. */
-export function mailEvents(log: Logger, metrics: Metrics) {
-  return {
-    refused(code: string, detail: string, subject: string) {
-      metrics.deadLetters.inc({ code });
-      log.warn({ event: 'message.refused', code, detail, subject }, 'message refused');
-    },
-    failed: (error: unknown) => log.error({ event: 'message.failed', err: error }, 'message could not be handled'),
-  };
-}
-
-export function messageCount(metrics: Metrics): CountMessage {
-  return (direction, type, bytes) => {
-    metrics.messages.inc({ direction, message_type: type });
-    metrics.messageBytes.inc({ direction }, bytes);
   };
 }
 

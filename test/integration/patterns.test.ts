@@ -83,10 +83,11 @@ class Crew {
 const CHAIN = { t1: ['research'], t2: ['code', 't1'], t3: ['review', 't2'] };
 
 describe('one input', () => {
-  test('goes through a chain, through parts and a join, and through a graph by capability', async (hooks) => {
+  test('goes through a chain, through parts and a join, through a graph by capability, and from hand to hand', async (hooks) => {
     const crew = await Crew.open('patterns', hooks, ['planner', 'researcher', 'coder', 'reviewer*3']);
     const parts = { t1: ['research'], t2: ['research'], t3: ['research'], t4: ['code', 't1', 't2', 't3'] };
-    const expected = { sequential: CHAIN, parallel: parts, orchestrator: CHAIN };
+    const hands = { a1: ['auction'], w1: ['research', 'a1'], a2: ['auction', 'w1'], w2: ['code', 'a2', 'w1'] };
+    const expected = { sequential: CHAIN, parallel: parts, orchestrator: CHAIN, 'peer-to-peer': hands };
     for (const [pattern, graph] of Object.entries(expected)) {
       const goal = await crew.run(pattern, 'Brief the storm', '--pattern', pattern);
       expect(goal).toMatchObject({ status: 'completed', pattern });

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { violations } from '../support/sim-check.ts';
-import type { Later, SimGoal } from '../support/sim-goals.ts';
+import type { Later, PeerScript, SimGoal } from '../support/sim-goals.ts';
 import type { Death } from '../support/sim-life.ts';
 import { type Setting, Tally, World } from '../support/sim-world.ts';
 
@@ -47,6 +47,10 @@ const MUST_BITE = [
   'revised replan',
   'revised merge',
   'conflict replace',
+  'handover taken',
+  'handover silent',
+  'handover busy',
+  'attempt no_bids',
   'attempt timeout',
   'budget refused usd',
   'budget refused tokens',
@@ -190,6 +194,26 @@ const merged: SimGoal = {
   submission: { goalId: 'g1', description: 'd', budget: { usd: 1 }, tasks: PARTS, onTaskFailure: 'continue' },
 };
 
+/** Nobody plans it: auctions, work for the one that won, parts, and the answer. */
+const script: PeerScript = {
+  works: [
+    {
+      ms: 0,
+      step: { kind: 'split', parts: [{ capability: 'a', note: 'part' }], capability: 'b', note: '' },
+      calls: [{ worst: 3, actual: 2 }],
+    },
+    { ms: 40, sideEffect: true, step: { kind: 'hand_on', capability: 'a', note: '' } },
+    { ms: 40, step: { kind: 'answer' } },
+  ],
+  part: { ms: 0 },
+};
+const unplanned: SimGoal = {
+  ...GOAL,
+  tasks: undefined,
+  peers: script,
+  submission: { goalId: 'g1', description: 'd', pattern: 'peer-to-peer', budget: { usd: 1 }, input: script },
+};
+
 describe('the death of a process', () => {
   it.each([
     ['an explicit graph', explicit],
@@ -197,6 +221,7 @@ describe('the death of a process', () => {
     ['a graph that is planned anew while it runs', revised],
     ['a graph that a failure makes plan anew, twice', repaired],
     ['a join that does without a part', merged],
+    ['a goal that nobody plans', unplanned],
   ])('before, within or after any of its acts loses nothing of %s', async (_name, goal) => {
     const met = new Set<string>();
     for (const moment of ['before', 'during', 'after'] as const) {

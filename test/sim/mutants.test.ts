@@ -222,6 +222,18 @@ const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    guard: 'I3: work that was awarded is done by nobody but the winner',
+    name: 'awarded',
+    finds: /PEERS .* was meant for/,
+    edits: [
+      {
+        file: WORKER,
+        from: 'if (task.peer !== undefined) return announceAnew(delivery, found, task.assignee);',
+        to: '',
+      },
+    ],
+  },
+  {
     guard: 'I6: an item is acknowledged only after the commit',
     name: 'ack-before-commit',
     finds: /I6 .* was acknowledged while it is/,
@@ -261,7 +273,7 @@ const MUTANTS: readonly Mutant[] = [
     guard: 'I6: whoever gets the item of a dead agent looks how far it went along the chain',
     name: 'going-on',
     finds: /I6 .* which it carries, is|I5 .* is running/,
-    edits: [{ file: WORKER, from: 'return takeUp(delivery, next);', to: 'break;' }],
+    edits: [{ file: WORKER, from: 'return takeUp(delivery, next, links + 1);', to: 'break;' }],
   },
   {
     guard: 'I6: a copy of an item is not acknowledged while its holder may still pass the news on',

@@ -36,6 +36,7 @@ export interface FakeOptions<In> {
     readonly onTaskFailure?: string;
   };
   readonly failures?: TaskContext['failures'];
+  readonly answers?: TaskContext['answers'];
   readonly agents?: readonly Presence[];
   readonly signal?: AbortSignal;
   readonly offline?: boolean;
@@ -77,6 +78,9 @@ export function fakeContext(options: FakeOptions<unknown> = {}): Fake<unknown> {
         onTaskFailure: options.goal?.onTaskFailure ?? 'fail',
       }),
     agents: () => Promise.resolve(options.agents ?? []),
+    done: [],
+    answers: options.answers ?? [],
+    askPeer: () => Promise.resolve({ ok: false, reason: 'nobody is there' }),
   };
   return { ...recorded, context };
 }

@@ -87,10 +87,25 @@ export const ForeignRevision = z.object({
   revision: z.int().min(1),
   cause: Id,
   replaces: z.array(Id),
-  tasks: z.array(z.looseObject({ taskId: Id, capability: Id, dependencies: z.array(Id) })),
+  tasks: z.array(z.looseObject({ taskId: Id, capability: Id, dependencies: z.array(Id), assignee: Id.optional() })),
   createdAt: Time,
 });
 export type ForeignRevision = z.infer<typeof ForeignRevision>;
+
+const Load = z.object({ running: Count, slots: Count });
+
+/** Result of an auction, a task of a goal of the pattern peer-to-peer. */
+export const ForeignAward = z.object({
+  agentId: Id,
+  capability: Id,
+  score: z.number(),
+  offers: z.array(
+    z.object({ agentId: Id, capability: Id, confidence: Amount, usd: Amount, load: Load, score: z.number() }),
+  ),
+  asked: z.array(Id),
+  silent: z.array(Id),
+});
+export type ForeignAward = z.infer<typeof ForeignAward>;
 
 /** Key `agent.<agentId>` of bucket `<m>_agents`. */
 export const ForeignPresence = z.object({

@@ -38,10 +38,11 @@ export class AckWatch {
     if (goal === undefined || task === undefined || this.#isOpen(id)) return;
     if (!isTerminalTask(task))
       this.problems.push(`I6 the item ${sequence} of ${id} was acknowledged while it is ${task.status}`);
-    if (task.status !== 'completed' || isTerminalGoal(goal) || goal.stopping !== undefined) return;
+    if (isTerminalGoal(goal) || goal.stopping !== undefined) return;
+    if (grows(task)) this.#mustHaveGrown(goal, task, sequence);
+    if (task.status !== 'completed') return;
     for (const dependent of task.dependents) this.#mustBeReleased(task, dependent, sequence);
     this.#mustBeOver(task, sequence);
-    if (grows(task)) this.#mustHaveGrown(goal, task, sequence);
   }
 
   /** A plan that was made while its goal ran is carried out before the item that brought it goes. */

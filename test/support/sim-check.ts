@@ -6,6 +6,7 @@ import { close } from '../../shared/core/budget.ts';
 import { Ledger } from '../../shared/protocol/ledger.ts';
 import { type EndedGoal, GoalRecord, isTerminalGoal } from '../../shared/protocol/goal.ts';
 import { isBlobRef } from '../../shared/protocol/ids.ts';
+import { Award } from '../../shared/protocol/peer.ts';
 import { PLAN_TASK, Revision } from '../../shared/protocol/plan.ts';
 import { isTerminalTask, TaskRecord } from '../../shared/protocol/task.ts';
 import type { Revision as StreamRevision } from './memory-dag.ts';
@@ -190,7 +191,9 @@ function checkGoal(world: World, goal: SimGoal, history: History, problems: stri
       problems.push(`I5 ${goalId} is ${last.status}, expected ${goal.fate}`);
     return;
   }
-  if ((goal.mayComplete || (world.calm && goal.mayCompleteCalmly)) && last.status !== 'completed')
+  // Whether goals that nobody planned are met is for voters to say, and those of the simulation toss coins.
+  const judged = goal.peers !== undefined && world.reviewed;
+  if ((goal.mayComplete || (world.calm && goal.mayCompleteCalmly && !judged)) && last.status !== 'completed')
     problems.push(
       `I5 ${goalId} asked for nothing impossible and is ${last.status}: ${last.error.code} ${last.error.message}`,
     );
@@ -203,11 +206,13 @@ function checkGoal(world: World, goal: SimGoal, history: History, problems: stri
     return;
   }
   const graph = finalGraph(goal.tasks ?? []);
-  const spared = tasks.filter((task) => task !== undefined && graph.replaced.has(task.taskId)).filter(isLost).length;
+  const replaced = goal.peers === undefined ? graph.replaced : new Set(changes.flatMap(({ replaces }) => replaces));
+  const spared = tasks.filter((task) => task !== undefined && replaced.has(task.taskId)).filter(isLost).length;
   if (last.status === 'completed' && counted.completed + spared !== counted.total)
     problems.push(`I5 ${goalId} is completed, not all of its tasks are`);
+  if (goal.peers !== undefined) checkPeers(goal, history, last, problems);
   if (last.status === 'cancelled' && goal.cancelAt === undefined) problems.push(`I5 ${goalId} was cancelled by nobody`);
-  if (last.status === 'completed') {
+  if (last.status === 'completed' && goal.peers === undefined) {
     const expected = graph.total + (goal.planned ? 1 : 0);
     if (counted.total !== expected)
       problems.push(`I5 ${goalId} is completed with ${counted.total} of ${expected} tasks`);
@@ -235,6 +240,37 @@ function checkSpending(world: World, goal: SimGoal, last: EndedGoal, history: Hi
   const empty = ledger !== undefined && close(ledger.record, '').spent.tokens === 0;
   if (ledger !== undefined && ledger.record.state !== 'ended' && !empty)
     problems.push(`I4 ${goalId} is ${last.status}, its ledger is ${ledger.record.state ?? 'open'}`);
+}
+
+/** The graph of a goal that nobody planned: one award after the other, its work by nobody else than the one who won it, and one answer. */
+function checkPeers(goal: SimGoal, history: History, last: GoalRecord, problems: string[]): void {
+  const { goalId } = goal;
+  const own = [...history.tasks].filter(([id]) => id.startsWith(`${goalId}.`));
+  const ended = new Map(own.map(([id, written]) => [id.slice(goalId.length + 1), written.at(-1)?.record]));
+  let answers = 0;
+  for (const [taskId, task] of ended) {
+    if (task?.peer?.role !== 'work') continue;
+    const auction = ended.get(task.dependencies[0] ?? '');
+    const award = auction?.status === 'completed' ? Award.safeParse(auction.result).data : undefined;
+    if (award === undefined) problems.push(`PEERS ${goalId}.${taskId} was awarded by none`);
+    else if (award.agentId !== task.assignee || award.capability !== task.capability)
+      problems.push(`PEERS ${goalId}.${taskId} is for ${task.assignee}, the award went to ${award.agentId}`);
+    if (task.status !== 'completed') continue;
+    if (task.agentId !== task.assignee)
+      problems.push(`PEERS ${goalId}.${taskId} was meant for ${task.assignee} and done by ${task.agentId}`);
+    if (task.step?.kind !== 'answer') continue;
+    answers += 1;
+    if (last.status === 'completed' && JSON.stringify(last.result) !== JSON.stringify(task.result))
+      problems.push(`PEERS ${goalId} is completed with another result than ${taskId} answered`);
+  }
+  if (answers > 1 || (last.status === 'completed' && answers !== 1))
+    problems.push(`PEERS ${goalId} is ${last.status} with ${answers} answers`);
+  // A task that follows from another one is not written before that one is over.
+  for (const { record, revision } of history.revisions.get(goalId) ?? []) {
+    const cause = history.tasks.get(`${goalId}.${record.cause}`)?.find((written) => isTerminalTask(written.record));
+    if (cause === undefined || cause.revision > revision)
+      problems.push(`PEERS revision ${record.revision} of ${goalId} came before the end of ${record.cause}`);
+  }
 }
 
 function isLost(task: TaskRecord | undefined): boolean {

@@ -1,8 +1,9 @@
 /** Goals drawn at random, with what their handlers do written into the tasks' inputs, so that every right answer can be computed without an engine. */
 import { createHash } from 'node:crypto';
-import type { Random } from '../../shared/ports.ts';
 import type { TaskSpec } from '../../shared/protocol/goal.ts';
+import type { Step } from '../../shared/protocol/peer.ts';
 import { PLAN_CAPABILITY } from '../../shared/protocol/subjects.ts';
+import type { Dice } from './sim-dice.ts';
 
 /** What the handler of one task does. */
 export interface Behaviour {
@@ -23,6 +24,14 @@ export interface Behaviour {
   readonly plan?: unknown;
   /** The same, where it is a plan that revises the graph of its own goal. */
   readonly revises?: Later;
+  /** How a peer-to-peer goal goes on from here. */
+  readonly step?: Step;
+}
+
+/** Input of a peer-to-peer goal: what its n-th piece of work does, and what every part does that is split off. */
+export interface PeerScript {
+  readonly works: readonly Behaviour[];
+  readonly part: Behaviour;
 }
 
 /** A plan that is made while its goal runs. */
@@ -44,6 +53,8 @@ export interface SimGoal {
   /** The graph that must come to be: explicit or planned; the plan task itself is not in it. Undefined: the plan is no graph. */
   readonly tasks: readonly Task[] | undefined;
   readonly planned: boolean;
+  /** Nobody plans it: what its graph becomes depends on who is there. */
+  readonly peers?: PeerScript;
   readonly onTaskFailure: 'fail' | 'continue';
   readonly usd: number | undefined;
   /** Nothing that the goal itself asks for keeps it from being completed, given attempts enough. */
@@ -80,28 +91,6 @@ export function finalGraph(first: readonly Task[]): FinalGraph {
 export const MICRO = 1e-6;
 export const CAPABILITIES = ['a', 'b'] as const;
 export const VOTERS = 'voter';
-
-/** Draws from a generator. */
-export interface Dice {
-  readonly random: Random;
-  int(from: number, to: number): number;
-  chance(share: number): boolean;
-  pick<T>(items: readonly T[]): T;
-}
-
-export function diceOf(random: Random): Dice {
-  const int = (from: number, to: number): number => from + Math.floor(random() * (to - from + 1));
-  return {
-    random,
-    int,
-    chance: (share) => random() < share,
-    pick(items) {
-      const item = items[int(0, items.length - 1)];
-      if (item === undefined) throw new Error('expected something to pick from');
-      return item;
-    },
-  };
-}
 
 /** The one right result of a task, given those of its dependencies. */
 export function resultOf(
@@ -305,21 +294,43 @@ function budgetOf(
   };
 }
 
-/** Tasks that all ask at once, against a limit that some of them must meet: several processes on one account. */
-export function drawSpree(dice: Dice, goalId: string): SimGoal {
-  const at = dice.int(0, 3_000);
-  const tasks = Array.from({ length: dice.int(4, 10) }, (_, index) => ({
-    taskId: `t${index}`,
-    capability: dice.pick(CAPABILITIES),
-    description: `call ${index}`,
-    dependencies: [],
-    input: { ms: 0, calls: Array.from({ length: dice.int(1, 4) }, () => ({ worst: 20, actual: dice.int(0, 20) })) },
-    maxAttempts: 12,
-  }));
-  const usd = dice.int(20, 300) * MICRO;
-  const submission = { goalId, description: `goal ${goalId}`, budget: { usd }, onTaskFailure: 'continue', tasks };
-  const goal = { goalId, submission, at: [at], fate: 'accepted' as const, tasks, planned: false, usd };
-  return { ...goal, onTaskFailure: 'continue', mayComplete: false, mayCompleteCalmly: false };
+/** Some pieces of work, the last of which answers. */
+function scriptOf(dice: Dice, calm: boolean): PeerScript {
+  const more = Array.from({ length: dice.int(0, 3) }, (): Behaviour => {
+    const capability = dice.pick(CAPABILITIES);
+    const parts = Array.from({ length: dice.int(1, 3) }, () => ({ capability: dice.pick(CAPABILITIES), note: 'part' }));
+    const step: Step = dice.chance(0.3)
+      ? { kind: 'split', parts, capability, note: '' }
+      : { kind: 'hand_on', capability, note: 'on' };
+    return { ...behaviour(dice, calm), step };
+  });
+  const last: Behaviour = { ...behaviour(dice, calm), step: { kind: 'answer' } };
+  return { works: [...more, last], part: behaviour(dice, calm) };
+}
+
+function drawPeerGoal(dice: Dice, common: Pick<SimGoal, 'goalId' | 'at' | 'onTaskFailure'>, calm: boolean): SimGoal {
+  const { goalId, onTaskFailure } = common;
+  const peers = scriptOf(dice, calm);
+  const budget = budgetOf(dice, calm);
+  return {
+    ...common,
+    submission: {
+      goalId,
+      description: `goal ${goalId}`,
+      pattern: 'peer-to-peer',
+      onTaskFailure,
+      input: peers,
+      ...(budget === undefined ? {} : { budget }),
+    },
+    ...(!calm && dice.chance(0.12) ? { cancelAt: (common.at[0] ?? 0) + dice.int(0, 6_000) } : {}),
+    fate: 'accepted',
+    tasks: undefined,
+    planned: false,
+    peers,
+    usd: budget?.usd,
+    mayComplete: false,
+    mayCompleteCalmly: calm,
+  };
 }
 
 /** `calm`: nothing in the goal itself keeps it from being completed. */
@@ -328,6 +339,7 @@ export function drawGoal(dice: Dice, goalId: string, calm: boolean): SimGoal {
   const again = dice.chance(0.15) ? [at, at + dice.int(0, 15_000)] : [at];
   const onTaskFailure = dice.pick(['fail', 'continue'] as const);
   const common = { goalId, at: again, onTaskFailure };
+  if (dice.chance(0.2)) return drawPeerGoal(dice, common, calm);
   if (!calm && dice.chance(0.05)) {
     const tasks = [
       { taskId: 'x', capability: 'a', dependencies: ['y'] },

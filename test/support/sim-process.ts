@@ -7,30 +7,28 @@ import type {
   DagStore,
   DeadLetters,
   Delivery,
+  HandOver,
   Queues,
   Registry,
   Write,
 } from '../../shared/ports.ts';
-import { decode, encode } from '../../shared/protocol/codec.ts';
+import { decode } from '../../shared/protocol/codec.ts';
 import { CancelRequest } from '../../shared/protocol/goal.ts';
-import { timestamp } from '../../shared/protocol/ids.ts';
-import { ReplanRequest } from '../../shared/protocol/plan.ts';
-import { PLAN_CAPABILITY, type Subjects } from '../../shared/protocol/subjects.ts';
-import type { TaskRecord } from '../../shared/protocol/task.ts';
-import { type RoundRecord, RoundRecord as RoundSchema } from '../../shared/protocol/vote.ts';
-import { HandlerError } from '../../shared/runtime/context.ts';
-import type { RunHandler } from '../../shared/runtime/engine/attempt.ts';
+import { AUCTION_CAPABILITY, PLAN_CAPABILITY, type Subjects } from '../../shared/protocol/subjects.ts';
 import { UNTRACED } from '../../shared/runtime/tracing.ts';
 import type { Deps } from '../../shared/runtime/engine/deps.ts';
 import { type Engine, engineOf } from '../../shared/runtime/engine/engine.ts';
 import type { EngineEvents } from '../../shared/runtime/engine/events.ts';
-import type { Ledgers } from '../../shared/runtime/engine/ledgers.ts';
-import { readGoal, readTasks } from '../../shared/runtime/engine/records.ts';
-import type { HoldRound } from '../../shared/runtime/engine/review.ts';
+import { openMailbox } from '../../shared/runtime/mailbox.ts';
+import { type Calls, callsOn } from '../../shared/runtime/peers/calls.ts';
+import { handOverBy } from '../../shared/runtime/peers/handover.ts';
+import { listener } from '../../shared/runtime/peers/listener.ts';
 import type { MemoryBroker, MemoryBus, VirtualClock } from './memory-bus.ts';
 import type { MemoryDag } from './memory-dag.ts';
 import type { MemoryPull, MemoryQueue } from './memory-queue.ts';
-import { type Behaviour, type Dice, MICRO, planAnew, resultOf } from './sim-goals.ts';
+import type { Dice } from './sim-dice.ts';
+import { MICRO } from './sim-goals.ts';
+import { handlerOf, holdOf } from './sim-handler.ts';
 import type { Life } from './sim-life.ts';
 
 /** What all processes share. */
@@ -49,6 +47,8 @@ export interface Surroundings {
   /** Micro-dollars that models really billed, by goal. */
   readonly billed: Map<string, number>;
   note(what: string): void;
+  /** Unique in the world; an id. */
+  nextId(): string;
   readonly leaseMs: number;
   /** Longest way of a write or of its answer, ms. */
   readonly jitterMs: number;
@@ -74,6 +74,7 @@ export interface ProcessOptions {
 
 const TICK_MS = 250;
 const INTAKE_AT_ONCE = 4;
+const AUCTIONS_AT_ONCE = 2;
 const CANCELS_AT_ONCE = 2;
 const USD_PER_MESSAGE = MICRO;
 
@@ -81,9 +82,19 @@ export function startProcess(world: Surroundings, options: ProcessOptions): SimP
   const { agentId, life, dice } = options;
   const bus = world.broker.connect(agentId);
   const clock = clockOf(world.clock, life);
+  const speaking = {
+    bus: busOf(bus, life),
+    clock,
+    subjects: world.subjects,
+    agentId,
+    tracing: UNTRACED,
+    nextId: () => world.nextId(),
+    events: { sent: () => undefined, received: () => undefined },
+  };
+  const calls = callsOn(speaking);
   const deps: Deps = {
     store: storeOf(world, life, dice),
-    bus: busOf(bus, life),
+    bus: speaking.bus,
     blobs: blobsOf(world, life, agentId),
     dead: deadOf(world, life),
     queues: queuesOf(world, life),
@@ -92,18 +103,25 @@ export function startProcess(world: Surroundings, options: ProcessOptions): SimP
     random: dice.random,
     subjects: world.subjects,
     agentId,
-    handOver: () => Promise.resolve('silent'),
+    handOver: handOverOf(world, calls),
     events: eventsOf(world),
     tracing: UNTRACED,
     leaseMs: world.leaseMs,
     communication: { usdPerMessage: USD_PER_MESSAGE, usdPerKiB: 0 },
   };
   const engine = engineOf(deps, {
-    runHandler: (ledgers) => handlerOf(world, deps, ledgers),
+    runHandler: (ledgers) => handlerOf(world, deps, calls, ledgers),
     hold: holdOf(deps, dice),
     predict: (tasks) => tasks.length * MICRO,
   });
   const pulls = pullsOf(world, engine, options);
+  openMailbox({
+    ...speaking,
+    dead: deps.dead,
+    capabilities: options.capabilities,
+    events: { ...speaking.events, refused: (code) => world.note(`message ${code}`), failed: () => undefined },
+    onMessage: listenerOf(world, engine, options),
+  });
   deps.bus.subscribe(`${world.subjects.inbox(agentId)}.ended`, ({ data }) => {
     const ended = decode(CancelRequest, data);
     if (ended.ok) engine.goalEnded(ended.value.goalId);
@@ -134,6 +152,48 @@ export function startProcess(world: Surroundings, options: ProcessOptions): SimP
   };
 }
 
+function handOverOf(world: Surroundings, calls: Calls): HandOver {
+  const give = handOverBy(calls);
+  return async (...args) => {
+    const status = await give(...args);
+    world.note(`handover ${status}`);
+    return status;
+  };
+}
+
+/** As the agent does: bids, and items that others hand over, up to as many as it has slots. */
+function listenerOf(world: Surroundings, engine: Engine, { agentId, capabilities, slots, life }: ProcessOptions) {
+  let taken = 0;
+  return listener({
+    agentId,
+    bidder: {
+      manifest: { capabilities: Object.fromEntries(capabilities.map((name) => [name, bidding(name)])) },
+      priceOf: () => MICRO,
+      load: () => ({ running: engine.running(), slots }),
+    },
+    takingOver: {
+      capabilities,
+      adopt: (handle, capability) => {
+        const delivery = world.queue(capability)?.adopt(handle);
+        return Promise.resolve(delivery === undefined ? undefined : mortal(delivery, life));
+      },
+      work(delivery, capability) {
+        if (taken >= slots) return false;
+        taken += 1;
+        void engine.item(delivery, capability).finally(() => (taken -= 1));
+        return true;
+      },
+    },
+    answering: { atOnce: slots, answer: () => Promise.resolve(undefined) },
+    onMessage: undefined,
+  });
+}
+
+/** Nobody begins with a plan. */
+function bidding(capability: string): { readonly bid?: number } {
+  return capability === PLAN_CAPABILITY ? {} : { bid: capability === 'a' ? 0.8 : 0.5 };
+}
+
 /** As the agent does: each queue hands out as much as there are free slots for it. */
 function pullsOf(world: Surroundings, engine: Engine, { capabilities, slots, life }: ProcessOptions): MemoryPull[] {
   const pull = (
@@ -152,6 +212,7 @@ function pullsOf(world: Surroundings, engine: Engine, { capabilities, slots, lif
     ...capabilities.flatMap((capability) =>
       pull(world.queue(capability), slots, (delivery) => engine.item(delivery, capability)),
     ),
+    ...pull(world.queue(AUCTION_CAPABILITY), AUCTIONS_AT_ONCE, (delivery) => engine.item(delivery, AUCTION_CAPABILITY)),
     ...pull(world.intake, INTAKE_AT_ONCE, (delivery) => engine.submission(delivery)),
     ...pull(world.cancels, CANCELS_AT_ONCE, (delivery) => engine.cancel(delivery)),
   ];
@@ -289,88 +350,5 @@ function eventsOf(world: Surroundings): EngineEvents {
         `error ${where}: ${error instanceof Error ? error.message.replaceAll(/\d+/g, 'n').slice(0, 60) : String(error)}`,
       ),
     capabilityMissing: () => undefined,
-  };
-}
-
-/** The planner is told names and words of what failed; what would do instead is written into those tasks themselves. */
-async function anew(deps: Deps, task: TaskRecord, { failed, finished }: ReplanRequest['replan']): Promise<unknown> {
-  const ids = failed.map(({ taskId }) => taskId);
-  const records = await readTasks(deps, task.goalId, ids);
-  const behaviours = [...records.values()].map(({ record }) => record.input as unknown as Behaviour);
-  return planAnew(
-    task.taskId,
-    behaviours,
-    finished.map(({ taskId }) => taskId),
-  );
-}
-
-function handlerOf(world: Surroundings, deps: Deps, ledgers: Ledgers): RunHandler {
-  const wait = (ms: number): Promise<void> => new Promise((resolve) => deps.clock.after(ms, resolve));
-  return async ({ task, attempt, input, dependencies, beforeSideEffect, onCost }) => {
-    const asked = ReplanRequest.safeParse(input);
-    if (asked.success) return anew(deps, task, asked.data.replan);
-    const { ms, failTimes = 0, fatal, calls = [], sideEffect, bulk, plan, revises } = input as Behaviour;
-    const { goalId, taskId } = task;
-    if (sideEffect === true || calls.length > 0) await beforeSideEffect();
-    for (const { worst, actual } of calls) {
-      const limits = (await readGoal(deps, goalId))?.record.budget ?? {};
-      const holder = { agentId: deps.agentId, taskId, attempt };
-      const reservation = await ledgers.reserve(goalId, limits, holder, {
-        usd: worst * MICRO,
-        inputTokens: worst,
-        outputTokens: 0,
-      });
-      if (!reservation.granted) throw new HandlerError('budget_exceeded', reservation.message, { retry: false });
-      world.billed.set(goalId, (world.billed.get(goalId) ?? 0) + actual);
-      await wait(5);
-      await reservation.settle({ usd: actual * MICRO, inputTokens: actual, outputTokens: 0 });
-      onCost({ usd: actual * MICRO, inputTokens: actual, outputTokens: 0, messages: 0 });
-    }
-    if (ms > 0) await wait(ms);
-    if (fatal === true) throw new HandlerError('fatal', 'nothing helps', { retry: false });
-    if (attempt <= failTimes) throw new HandlerError('flaky', `attempt ${attempt} fails`);
-    const missing = (task.failures ?? []).map((failure) => failure.taskId);
-    return task.capability === PLAN_CAPABILITY ? (revises ?? plan) : resultOf(taskId, bulk, dependencies, missing);
-  };
-}
-
-/** A vote round whose voters toss coins. The decision is stored once, and found by whoever holds the round again. */
-function holdOf(deps: Deps, dice: Dice): HoldRound {
-  return async (spec) => {
-    const key = deps.subjects.roundKey(spec.roundId);
-    const standing = async (): Promise<RoundRecord | undefined> => {
-      const stored = await deps.store.read(key);
-      return stored === undefined ? undefined : RoundSchema.parse(JSON.parse(new TextDecoder().decode(stored.data)));
-    };
-    const openedAt = timestamp(deps.clock.now());
-    const before = await standing();
-    if (before !== undefined) return before;
-    const { roundId, proposal, options, rule, roster, correlationId } = spec;
-    spec.onSaid?.({ type: 'vote', bytes: 200, voters: roster.length, again: false });
-    await new Promise<void>((resolve) => deps.clock.after(dice.int(1, 300), resolve));
-    spec.signal.throwIfAborted();
-    if (dice.chance(0.2)) spec.onSaid?.({ type: 'vote', bytes: 200, voters: 1, again: true });
-    for (let ballot = dice.int(0, roster.length); ballot > 0; ballot -= 1) spec.onSaid?.({ type: 'ballot', bytes: 90 });
-    const position = dice.chance(0.7) ? 'approve' : 'reject';
-    const outcome = dice.chance(0.2)
-      ? { consensus: false, reason: 'no_majority' as const }
-      : { consensus: true, position, votes: roster.length };
-    const ballots = roster.map((agent) => ({ roundId, agent, position, timestamp: openedAt }));
-    const record: RoundRecord = {
-      roundId,
-      proposal,
-      options: [...options],
-      rule,
-      roster: [...roster],
-      ballots,
-      ...outcome,
-      correlationId,
-      openedAt,
-      decidedAt: timestamp(deps.clock.now()),
-    };
-    const written = await deps.store.commit([
-      { subject: deps.subjects.dagSubject(key), data: encode(record), expect: 0 },
-    ]);
-    return written.status === 'committed' ? record : ((await standing()) ?? record);
   };
 }

@@ -6,12 +6,14 @@ import { createHash } from 'node:crypto';
 import type { Presence } from '../../shared/protocol/agent.ts';
 import { encode } from '../../shared/protocol/codec.ts';
 import { timestamp } from '../../shared/protocol/ids.ts';
-import { PLAN_CAPABILITY, subjectsOf } from '../../shared/protocol/subjects.ts';
+import { AUCTION_CAPABILITY, PLAN_CAPABILITY, REVIEW_CAPABILITY, subjectsOf } from '../../shared/protocol/subjects.ts';
 import { MemoryBroker, seededRandom, VirtualClock } from './memory-bus.ts';
 import { type DagFaults, MemoryDag } from './memory-dag.ts';
 import { MemoryQueue, type QueueFaults } from './memory-queue.ts';
 import { AckWatch } from './sim-acks.ts';
-import { CAPABILITIES, type Dice, diceOf, drawGoal, drawSpree, type SimGoal, VOTERS } from './sim-goals.ts';
+import { type Dice, diceOf } from './sim-dice.ts';
+import { CAPABILITIES, drawGoal, type SimGoal, VOTERS } from './sim-goals.ts';
+import { drawSpree } from './sim-spree.ts';
 import { type Death, Life } from './sim-life.ts';
 import { type SimProcess, startProcess, type Surroundings } from './sim-process.ts';
 
@@ -119,6 +121,8 @@ export class World implements Surroundings {
   readonly seed: number;
   /** Deaths of whoever died, in order. */
   readonly deaths: string[] = [];
+  /** Somebody is there to judge whether goals that nobody planned are met. */
+  readonly reviewed: boolean;
   /** Nothing goes wrong but what the goals bring with them. */
   readonly calm: boolean;
   /** False when the mesh did not come to rest. */
@@ -134,11 +138,13 @@ export class World implements Surroundings {
   #started = 0;
   #toCome = 0;
   #sequence = 0;
+  #ids = 0;
 
   constructor(seed: number, setting: Setting = {}) {
     this.seed = seed;
     this.#setting = setting;
     this.calm = setting.calm === true;
+    this.reviewed = seed % 3 === 0;
     const dice = diceOf(seededRandom(seed));
     this.#dice = dice;
     const weather = weatherOf(dice, setting);
@@ -154,7 +160,8 @@ export class World implements Surroundings {
       new MemoryQueue({ clock, random, leaseMs, latencyMs: 1, faults: weather.queue });
     this.intake = queue(RECEIPT_MS);
     this.cancels = queue(LEASE_MS);
-    for (const capability of [...CAPABILITIES, PLAN_CAPABILITY]) this.queues.set(capability, queue(LEASE_MS));
+    for (const capability of [...CAPABILITIES, PLAN_CAPABILITY, AUCTION_CAPABILITY])
+      this.queues.set(capability, queue(LEASE_MS));
     this.acks = new AckWatch(this.dag, subjects);
     for (const each of this.queues.values()) each.onAck = (...item) => this.acks.acknowledged(...item);
     this.dag.onWrite = ({ subject, data, revision }) => {
@@ -171,6 +178,11 @@ export class World implements Surroundings {
 
   queue(capability: string): MemoryQueue | undefined {
     return this.queues.get(capability);
+  }
+
+  nextId(): string {
+    this.#ids += 1;
+    return `id-${this.#ids}`;
   }
 
   note(what: string): void {
@@ -309,8 +321,10 @@ export class World implements Surroundings {
       ...common,
       agentId,
       capabilities: [...capabilities],
+      begins: capabilities.filter((name) => name !== PLAN_CAPABILITY),
     }));
-    return [...workers, ...['v1', 'v2', 'v3'].map((agentId) => ({ ...common, agentId, capabilities: [VOTERS] }))];
+    const voting = this.reviewed ? [VOTERS, REVIEW_CAPABILITY] : [VOTERS];
+    return [...workers, ...['v1', 'v2', 'v3'].map((agentId) => ({ ...common, agentId, capabilities: voting }))];
   }
 
   #count(): void {

@@ -3,6 +3,7 @@ import type { Presence } from '../../../shared/protocol/agent.ts';
 import { type ErrorInfo, type GoalRecord, isTerminalGoal } from '../../../shared/protocol/goal.ts';
 import { isBlobRef } from '../../../shared/protocol/ids.ts';
 import type { Revision } from '../../../shared/protocol/plan.ts';
+import { AUCTION_CAPABILITY } from '../../../shared/protocol/subjects.ts';
 import type { TaskRecord } from '../../../shared/protocol/task.ts';
 import type { Account } from '../cost-report.ts';
 import { lostCalls, underWay } from './cost.ts';
@@ -68,6 +69,16 @@ export function goalPage(
   const sections = [`${goalLine(screen, goal, now)}\n${lines.join('\n')}`];
   if (tasks.length > 0) sections.push(taskTable(screen, tasks, now));
   if (revisions.length > 0) sections.push(revisions.map((revision) => revisionLine(screen, revision)).join('\n'));
+  const unjudged = tasks.filter(
+    (task) => task.status === 'completed' && task.step?.kind === 'answer' && task.step.approval === 'nobody_to_vote',
+  );
+  for (const { taskId } of unjudged)
+    sections.push(
+      screen.paint(
+        'warn',
+        `nobody was there to vote on ${safeLine(taskId)}: its result stands by its agent's word alone`,
+      ),
+    );
   const missing = unstaffed(tasks, agents).map((line) => screen.paint('warn', line));
   if (missing.length > 0) sections.push(missing.join('\n'));
   const failures = tasks.flatMap((task) =>
@@ -173,7 +184,9 @@ export function costOf(task: TaskRecord): string {
 
 /** What nobody who is present can do, though tasks are ready for it; one line per capability. */
 export function unstaffed(tasks: readonly TaskRecord[], agents: readonly Presence[]): readonly string[] {
-  const offered = new Set(agents.flatMap((agent) => agent.capabilities));
+  // Whoever is present holds auctions.
+  const everybody = agents.length === 0 ? [] : [AUCTION_CAPABILITY];
+  const offered = new Set([...everybody, ...agents.flatMap((agent) => agent.capabilities)]);
   const waiting = new Map<string, number>();
   for (const task of tasks) {
     if (task.status === 'ready' && !offered.has(task.capability))

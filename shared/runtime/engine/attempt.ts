@@ -4,6 +4,7 @@ import { type EndedTask, isTerminalTask, NO_COST, type TaskCost, type TaskRecord
 import { addCost } from '../../core/task-machine.ts';
 import type { Delivery } from '../../ports.ts';
 import type { Json } from '../../protocol/ids.ts';
+import type { Step } from '../../protocol/peer.ts';
 import { GOAL_OVER, HandlerError } from '../context.ts';
 import type { Claim } from './claim.ts';
 import type { Deps } from './deps.ts';
@@ -29,6 +30,8 @@ export type RunHandler = (call: {
   /** Must be awaited before anything outside is touched. */
   readonly beforeSideEffect: () => Promise<void>;
   readonly onCost: (cost: TaskCost) => void;
+  /** How its peer-to-peer goal goes on from this result. */
+  readonly onStep: (step: Step) => void;
 }) => Promise<unknown>;
 
 /** The next task of a chain, whose only dependency just completed here. */
@@ -39,6 +42,7 @@ export interface Next {
 
 export interface Attempt {
   readonly goalId: string;
+  readonly capability: string;
   /** With a next task the item is not acknowledged: it is that task's lease from now on. */
   readonly done: Promise<Next | undefined>;
   tick(): void;
@@ -122,10 +126,12 @@ export function attemptsOf(parts: Parts): Attempts {
       ahead.catch(() => undefined);
       const values = await resolveAll(dependencies);
       for (;;) {
-        const candidate = candidateOf(claim.current()) ?? (await handler(values));
+        const made = candidateOf(claim.current()) ?? (await handler(values));
         const current = claim.current();
-        if (current.vote === undefined) return complete(candidate, await ahead);
-        if (await approved(current, candidate, values)) return complete(candidate, await ahead);
+        // Only what is to be the goal's answer is voted on; what is handed on is judged when the goal is met.
+        const isPassedOn = made.step !== undefined && made.step.kind !== 'answer';
+        const approved = current.vote === undefined || isPassedOn ? made : await voted(current, made, values);
+        if (approved !== undefined) return complete(approved, await ahead);
         // Sent back with reasons: the handler works again, on the same claim.
       }
     }
@@ -151,7 +157,8 @@ export function attemptsOf(parts: Parts): Attempts {
       });
     }
 
-    async function handler(values: Readonly<Record<string, Json>>): Promise<Json> {
+    async function handler(values: Readonly<Record<string, Json>>): Promise<Made> {
+      let step: Step | undefined;
       const current = claim.current();
       const call = {
         task: current,
@@ -163,29 +170,37 @@ export function attemptsOf(parts: Parts): Attempts {
         onCost: (more: TaskCost) => {
           cost = addCost(cost, more);
         },
+        onStep: (next: Step) => {
+          step = next;
+        },
       };
       const output = await Promise.race([parts.runHandler(call), aborted()]);
       const { goal } = memory.of(current.goalId);
       // Also that of the goal, which may end in the same transition.
-      return inlineOrBlob(deps, output, goal === undefined ? [current] : [current, goal.record]);
+      const beside = goal === undefined ? [current] : [current, goal.record];
+      return { result: await inlineOrBlob(deps, output, beside), step };
     }
 
-    async function approved(
+    /** What was made, as its voters approved it; undefined: it was sent back. */
+    async function voted(
       current: TaskRecord,
-      candidate: Json,
+      made: Made,
       values: Readonly<Record<string, Json>>,
-    ): Promise<boolean> {
+    ): Promise<Made | undefined> {
       if (candidateOf(current) === undefined) {
         // The result is kept before anybody votes on it: whoever takes over votes on it instead of working again.
-        await claim.write({ type: 'propose', by: claim.by, result: candidate, cost });
+        await claim.write({ type: 'propose', by: claim.by, ...fieldsOf(made), cost });
         cost = NO_COST;
       }
       const { verdict, messages, bytes } = await Promise.race([
-        parts.review(claim.current(), candidate, values, abort.signal),
+        parts.review(claim.current(), made.result, values, abort.signal),
         aborted(),
       ]);
       cost = addCost(cost, { ...NO_COST, messages, bytes });
-      if (verdict.kind === 'approved') return true;
+      if (verdict.kind === 'approved') {
+        if (made.step === undefined) return made;
+        return { ...made, step: { kind: 'answer', approval: verdict.unvoted === true ? 'nobody_to_vote' : 'vote' } };
+      }
       if (verdict.kind === 'undecided') {
         throw new HandlerError(
           'no_consensus',
@@ -201,21 +216,24 @@ export function attemptsOf(parts: Parts): Attempts {
       const over = isTerminalTask(sentBack);
       deps.events.attemptFailed(sentBack, 'rejected_by_vote', verdict.reasons.join('; '), over ? undefined : 0);
       if (over) throw new Ended(sentBack);
-      return false;
+      return undefined;
     }
 
-    async function complete(result: Json, ahead: Ahead): Promise<Next | undefined> {
+    async function complete(made: Made, ahead: Ahead): Promise<Next | undefined> {
       stopTimers();
       committing = true;
       const at = deps.clock.now();
       let released: Together['released'] = [];
       let next: Together['next'];
-      const written = await claim.write({ type: 'complete', by: claim.by, result, cost, at }, (completed) => {
-        if (completed.status !== 'completed') return [];
-        const together = propagation.together(completed, ahead, goesOn());
-        ({ released, next } = together);
-        return together.writes;
-      });
+      const written = await claim.write(
+        { type: 'complete', by: claim.by, ...fieldsOf(made), cost, at },
+        (completed) => {
+          if (completed.status !== 'completed') return [];
+          const together = propagation.together(completed, ahead, goesOn());
+          ({ released, next } = together);
+          return together.writes;
+        },
+      );
       const done = new Set<string>();
       for (const [index, each] of released.entries()) {
         const revision = written.along[index];
@@ -306,6 +324,7 @@ export function attemptsOf(parts: Parts): Attempts {
 
     return {
       goalId: task.goalId,
+      capability: task.capability,
       done: settle(),
       recheck,
       tick() {
@@ -338,6 +357,17 @@ class Ended extends Error {
 }
 
 /** A result that waits for its voters, from this attempt or from the holder before. */
-function candidateOf(task: TaskRecord): Json | undefined {
-  return task.status === 'in_progress' ? task.candidate?.result : undefined;
+function candidateOf(task: TaskRecord): Made | undefined {
+  const candidate = task.status === 'in_progress' ? task.candidate : undefined;
+  return candidate === undefined ? undefined : { result: candidate.result, step: candidate.step };
+}
+
+/** A result, and how its peer-to-peer goal goes on from it. */
+interface Made {
+  readonly result: Json;
+  readonly step: Step | undefined;
+}
+
+function fieldsOf({ result, step }: Made) {
+  return { result, ...(step === undefined ? {} : { step }) };
 }

@@ -4,13 +4,15 @@
  * began carries it out first, and then looks again.
  */
 import { tasksOfPlan } from '../../core/intake.ts';
+import { doneBefore, growthOfPeer } from '../../core/peer.ts';
 import { endOf, type FailedTask, repairOf } from '../../core/repair.ts';
-import { type Draft, lateEdges, liveGraph, revise } from '../../core/revision.ts';
+import { type Draft, lateEdges, liveGraph, revise, type RevisionFault } from '../../core/revision.ts';
 import { fit } from '../../protocol/codec.ts';
-import { isTerminalGoal, type LiveGoal, TASKS_MAX, type TaskSpec } from '../../protocol/goal.ts';
+import { type ErrorInfo, isTerminalGoal, type LiveGoal, TASKS_MAX } from '../../protocol/goal.ts';
 import { timestamp } from '../../protocol/ids.ts';
-import { Plan, type GraphTask, type Revision } from '../../protocol/plan.ts';
-import { type CompletedTask, isTerminalTask, type TaskRecord } from '../../protocol/task.ts';
+import { Award, PEER_TASKS_MAX } from '../../protocol/peer.ts';
+import { type GraphTask, Plan, type Revision } from '../../protocol/plan.ts';
+import { type EndedTask, isTerminalTask, type TaskRecord } from '../../protocol/task.ts';
 import type { Closing } from './closing.ts';
 import type { Deps } from './deps.ts';
 import type { Joins } from './joins.ts';
@@ -23,7 +25,7 @@ export type Mended = 'led' | 'replaced' | 'over' | 'none';
 
 export interface Growth {
   /** The revision that this task's end leads to stands and is carried out, or the goal is over, or stops because there can be none. */
-  after(task: CompletedTask): Promise<void>;
+  after(task: EndedTask): Promise<void>;
   /** The same for what can be done about a failure. */
   mend(task: FailedTask): Promise<Mended>;
   /** Goes on with the revision under way. */
@@ -35,27 +37,41 @@ interface Parts {
   readonly joins: Joins;
   readonly closing: Closing;
   readonly revisions: Revisions;
-  readonly predict: (tasks: readonly TaskSpec[]) => number;
+  readonly predict: (tasks: readonly GraphTask[]) => number;
   /** Sends the work items of tasks that may start. */
   readonly release: (tasks: readonly Versioned<TaskRecord>[]) => Promise<void>;
 }
 
 type Proposal =
-  | { readonly ok: true; readonly draft: Draft<TaskSpec>; readonly reason?: string }
-  | { readonly ok: false; readonly message: string };
+  | { readonly ok: true; readonly draft: Draft<GraphTask>; readonly reason?: string }
+  | { readonly ok: false; readonly error: ErrorInfo };
 
 /** Others may each bring a revision in between: so often it is looked again (I10). */
 const LOOKS_MAX = 512;
 
 export function growthOf({ deps, joins, closing, revisions, predict, release }: Parts): Growth {
-  async function proposalOf(goal: LiveGoal, task: CompletedTask): Promise<Proposal> {
-    const plan = fit(Plan, await resolved(deps, task.result));
-    if (!plan.ok) return { ok: false, message: plan.message };
+  function proposalOf(goal: LiveGoal, task: EndedTask): Promise<Proposal> {
+    return task.peer === undefined ? byPlan(goal, task) : byPeer(goal, task);
+  }
+
+  async function byPlan(goal: LiveGoal, task: EndedTask): Promise<Proposal> {
+    const plan = fit(Plan, task.status === 'completed' ? await resolved(deps, task.result) : undefined);
+    if (!plan.ok) return unplannable(task, plan.message);
     const tasks = tasksOfPlan(plan.value, goal.input, true);
-    if (!tasks.ok) return { ok: false, message: tasks.error.message };
+    if (!tasks.ok) return unplannable(task, tasks.error.message);
     const { replaces = [], reason } = plan.value;
     const draft = { cause: task.taskId, replaces, tasks: tasks.tasks };
     return { ok: true, draft, ...(reason === undefined ? {} : { reason }) };
+  }
+
+  async function byPeer(goal: LiveGoal, task: EndedTask): Promise<Proposal> {
+    const award = task.status === 'completed' ? fit(Award, await resolved(deps, task.result)) : undefined;
+    const before = await readTasks(deps, goal.goalId, doneBefore(task));
+    const trail = [...before.values()].map(({ record }) => record.capability);
+    const growth = growthOfPeer(task, goal, award?.ok === true ? award.value : undefined, trail);
+    if (growth === undefined) return unplannable(task, 'its result is no award');
+    if (!growth.ok) return growth;
+    return { ok: true, draft: { cause: task.taskId, replaces: growth.replaces, tasks: growth.tasks } };
   }
 
   async function tasksOf(goal: LiveGoal): Promise<ReadonlyMap<string, TaskRecord>> {
@@ -69,10 +85,11 @@ export function growthOf({ deps, joins, closing, revisions, predict, release }: 
     tasks: ReadonlyMap<string, TaskRecord>,
     draft: Draft<GraphTask>,
     because: Pick<Revision, 'reason' | 'repairs'>,
-  ): Promise<string | undefined> {
-    const limits = { tasks: TASKS_MAX, revisions: goal.revisionsMax ?? 0 };
+    tasksMax = TASKS_MAX,
+  ): Promise<RevisionFault | undefined> {
+    const limits = { tasks: tasksMax, revisions: goal.revisionsMax ?? 0 };
     const revised = revise(liveGraph(tasks, known), draft, limits);
-    if (!revised.ok) return revised.fault.message;
+    if (!revised.ok) return revised.fault;
     const revision: Revision = {
       goalId: goal.goalId,
       revision: known.length + 1,
@@ -89,11 +106,14 @@ export function growthOf({ deps, joins, closing, revisions, predict, release }: 
     return undefined;
   }
 
-  async function propose(goal: LiveGoal, known: readonly Revision[], task: CompletedTask): Promise<string | undefined> {
+  async function propose(goal: LiveGoal, known: readonly Revision[], task: EndedTask): Promise<ErrorInfo | undefined> {
     const proposal = await proposalOf(goal, task);
-    if (!proposal.ok) return proposal.message;
+    if (!proposal.ok) return proposal.error;
     const { draft, reason } = proposal;
-    return persist(goal, known, await tasksOf(goal), draft, reason === undefined ? {} : { reason });
+    const tasksMax = task.peer === undefined ? TASKS_MAX : PEER_TASKS_MAX;
+    const because = reason === undefined ? {} : { reason };
+    const fault = await persist(goal, known, await tasksOf(goal), draft, because, tasksMax);
+    return fault === undefined ? undefined : refusedBy(task, fault);
   }
 
   async function begin({ goalId, revision, total, sinks, predicted, repairs }: Revision): Promise<void> {
@@ -132,7 +152,7 @@ export function growthOf({ deps, joins, closing, revisions, predict, release }: 
   }
 
   /** A dependency may have failed before the goal showed this revision: then nobody else gives up what waits for it (I5). */
-  async function giveUp(goalId: string, tasks: readonly TaskSpec[]): Promise<void> {
+  async function giveUp(goalId: string, tasks: readonly GraphTask[]): Promise<void> {
     const olds = await readTasks(deps, goalId, [...lateEdges(tasks).keys()]);
     const lost = new Set([...olds.values()].filter(({ record }) => isDead(record)).map(({ record }) => record.taskId));
     if (lost.size === 0) return;
@@ -191,8 +211,7 @@ export function growthOf({ deps, joins, closing, revisions, predict, release }: 
         if (known.some(({ cause }) => cause === taskId)) return 'led';
         const refusal = await propose(goal, known, task);
         if (refusal === undefined) return undefined;
-        const message = `the plan of task ${taskId} cannot be carried out: ${refusal}`;
-        await closing.stop(goalId, 'failed', endOf(known, { code: 'unplannable', message }));
+        await closing.stop(goalId, 'failed', endOf(known, refusal));
         return 'refused';
       });
     },
@@ -210,7 +229,7 @@ export function growthOf({ deps, joins, closing, revisions, predict, release }: 
   };
 }
 
-function idsOf(tasks: readonly TaskSpec[]): string[] {
+function idsOf(tasks: readonly GraphTask[]): string[] {
   return tasks.map(({ taskId }) => taskId);
 }
 
@@ -221,4 +240,25 @@ function isUnborn({ record }: Versioned<TaskRecord>): boolean {
 
 function isDead(task: TaskRecord): boolean {
   return isTerminalTask(task) && task.status !== 'completed';
+}
+
+function unplannable({ taskId }: EndedTask, why: string): Proposal {
+  return {
+    ok: false,
+    error: { code: 'unplannable', message: `the plan of task ${taskId} cannot be carried out: ${why}` },
+  };
+}
+
+/** A graph that grows by itself reaches its bounds by going on and on; a plan that cannot be carried out is another matter. */
+function refusedBy(task: EndedTask, fault: RevisionFault): ErrorInfo {
+  const bound = fault.code === 'plan_too_large' || fault.code === 'too_many_revisions';
+  if (task.peer === undefined || !bound)
+    return {
+      code: 'unplannable',
+      message: `what task ${task.taskId} leads to cannot be carried out: ${fault.message}`,
+    };
+  return {
+    code: 'too_many_tasks',
+    message: `task ${task.taskId} leads to more than a goal may grow: ${fault.message}`,
+  };
 }

@@ -114,10 +114,10 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
 
   async function accept(delivery: Delivery, accepted: Accepted): Promise<void> {
     const now = deps.clock.now();
-    const { goalId, submission, tasks, explicit } = accepted;
+    const { goalId, submission, tasks, explicit, growsTo } = accepted;
     const atOnce = tasks.length <= AT_ONCE_MAX;
     const replansMax = replansOf(submission, explicit);
-    const revisionsMax = explicit ? revisionsMaxOf({ ...submission, replansMax }, tasks, 0) : 0;
+    const revisionsMax = growsTo ?? (explicit ? revisionsMaxOf({ ...submission, replansMax }, tasks, 0) : 0);
     // Kept in the goal's records, so that the trace outlives every process that works on the goal.
     const traceparent = cleanTraceparent(delivery.traceparent);
     const birth = {
@@ -134,7 +134,9 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
       replansMax,
       revisionsMax: atOnce ? revisionsMax : 0,
     };
-    const goal = newGoal(submission, birth, explicit && atOnce ? 'running' : 'planning');
+    // What grows from its first task runs from the beginning; what is to be planned, or written in chunks, does not yet.
+    const runs = (explicit && atOnce) || growsTo !== undefined;
+    const goal = newGoal(submission, birth, runs ? 'running' : 'planning');
     const records = atOnce ? birthOrder(firstRecords(tasks, factsOf(goal))) : [];
     const near = atOnce && tasks.length <= NEAR_MAX && revisionsMax === 0;
     const writing = { ended: false };

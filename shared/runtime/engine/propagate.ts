@@ -346,6 +346,7 @@ export function propagationOf(parts: Parts): Propagation {
     async afterEnd(task, done, ahead) {
       if (task.status === 'completed') await onCompleted(task, done, ahead);
       else if (task.status === 'failed') await failing(task);
+      else if (grows(task)) await growth.after(task);
     },
   };
 }

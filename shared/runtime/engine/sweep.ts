@@ -4,6 +4,7 @@
  */
 import { isTerminalGoal, type LiveGoal } from '../../protocol/goal.ts';
 import { PLAN_TASK } from '../../protocol/plan.ts';
+import { AUCTION_CAPABILITY } from '../../protocol/subjects.ts';
 import { isTerminalTask, type TaskRecord } from '../../protocol/task.ts';
 import { grows } from '../../core/revision.ts';
 import { dependenciesDone } from '../../core/task-machine.ts';
@@ -36,7 +37,10 @@ const LIGHT_TASKS_MAX = 100;
 
 export function sweepOf(deps: Deps, { closing, propagation, revisions, ledgers }: Parts): Sweep {
   async function alive(): Promise<ReadonlySet<string>> {
-    return new Set((await deps.registry.list()).flatMap((agent) => agent.capabilities));
+    const agents = await deps.registry.list();
+    // Whoever is there holds auctions, without a word of it.
+    const everybody = agents.length === 0 ? [] : [AUCTION_CAPABILITY];
+    return new Set([...everybody, ...agents.flatMap((agent) => agent.capabilities)]);
   }
 
   function repaired(what: string, goalId: string, taskId?: string): void {

@@ -2,11 +2,13 @@
  * What an agent does with one work item: look, claim, work, commit, pass on, and only then acknowledge. A crash anywhere in between leads to a
  * redelivery that finds the work done, or resumes it.
  */
+import { ASSIGNEE_GONE } from '../../core/peer.ts';
 import { nextTask, type Claimant } from '../../core/task-machine.ts';
 import { dependenciesDone } from '../../core/task-machine.ts';
 import { parseTrusted } from '../../protocol/codec.ts';
 import { isId, type Json, timestamp } from '../../protocol/ids.ts';
 import type { ErrorInfo } from '../../protocol/goal.ts';
+import { AUCTION_CAPABILITY } from '../../protocol/subjects.ts';
 import { isTerminalTask, type EndedTask, type ReadyItem, type TaskRecord } from '../../protocol/task.ts';
 import type { Delivery } from '../../ports.ts';
 import { claimOf, ClaimLost } from './claim.ts';
@@ -16,12 +18,13 @@ import { directedOf } from './directed.ts';
 import { HINT_AGE_MAX_MS } from './items.ts';
 import type { Memory } from './memory.ts';
 import type { Propagation } from './propagate.ts';
-import { readTask, readTasks, scanTasks, type Versioned } from './records.ts';
+import { readTask, readTasks, scanTasks, taskWrite, type Versioned } from './records.ts';
 import { type Attempt, type Attempts, Dropped, type Next } from './attempt.ts';
 
 export interface Worker {
   /** Ends when the item is acknowledged, given back, or left to its lease. Never throws. */
   handle(delivery: Delivery, capability: string): Promise<void>;
+  /** Tasks that take a slot: all but auctions. */
   running(): number;
   /** Looks at once whether running tasks of this goal are still wanted. */
   recheck(goalId: string): void;
@@ -46,6 +49,7 @@ const PREMATURE_MAX = 20;
 const PREMATURE_MS = 500;
 /** An item that comes for a task which ended meanwhile is looked at once more after this. */
 const PASS_ON_AGAIN_MS = 1_000;
+const LOOK_AGAIN_MS = 300;
 const SCAN_FROM = 200;
 const RECHECK_MS = 200;
 const RECHECKS = 5;
@@ -136,25 +140,28 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
     let ended = task;
     for (let links = 0; links <= GO_ON_MAX; links += 1) {
       const next = await propagation.nextOf(ended);
-      const waits = next === undefined || next.record.status === 'pending';
-      await propagation.afterEnd(ended, new Set(waits ? [] : [next.record.taskId]));
-      if (waits) break;
-      if (!isTerminalTask(next.record)) return takeUp(delivery, next);
+      await propagation.afterEnd(ended, new Set(next === undefined ? [] : [next.record.taskId]));
+      if (next === undefined) break;
+      if (!isTerminalTask(next.record)) return takeUp(delivery, next, links + 1);
       ended = next.record;
     }
     delivery.ack();
   }
 
-  /** Whoever had this item went on with the next task of the chain on it, and did not end it. */
-  async function takeUp(delivery: Delivery, found: Versioned<TaskRecord>): Promise<void> {
+  /**
+   * Whoever had this item went on with the next task of the chain on it, and did not end it; or is about to. One that still waits is not given an item of
+   * its own: its claim on this one, ours or theirs, decides whose it is, and this one stays its lease.
+   */
+  async function takeUp(delivery: Delivery, found: Versioned<TaskRecord>, links: number): Promise<void> {
     const by: Claimant = { agentId: deps.agentId, startedAt: deps.clock.now(), item: delivery.sequence };
     const task = found.record;
     const lost = task.status === 'in_progress' && nextTask(task, { type: 'claim', by, redelivered: true }).ok;
     const failedBefore = task.status === 'ready' && task.attempt > 0;
-    const dependencies = lost || failedBefore ? await dependenciesOf(task, undefined) : undefined;
+    const waits = task.status === 'pending';
+    const dependencies = lost || failedBefore || waits ? await dependenciesOf(task, undefined) : undefined;
     // Otherwise it has an item of its own.
     if (dependencies === undefined) return delivery.ack();
-    await attempt(delivery, found, by, true, dependencies);
+    await attempt(delivery, found, by, true, dependencies, links);
   }
 
   async function work(delivery: Delivery, capability: string): Promise<void> {
@@ -188,10 +195,24 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
     // The engine meant it for somebody else: from here on it is theirs, unless they cannot be reached.
     if (task.assignee !== undefined && task.assignee !== deps.agentId) {
       if ((await directed.pass(delivery, task, task.assignee)) === 'away') return;
+      if (task.peer !== undefined) return announceAnew(delivery, found, task.assignee);
     }
     const dependencies = await dependenciesOf(task, item.results);
     if (dependencies === undefined) return premature(delivery, item, 'its dependencies are not completed');
     await attempt(delivery, found, by, redelivered, dependencies);
+  }
+
+  /** The agent that was awarded this work is gone: it is given up for somebody else to be found. One that comes back in time has the first word (I3). */
+  async function announceAnew(delivery: Delivery, found: Versioned<TaskRecord>, assignee: string): Promise<void> {
+    const error = { code: ASSIGNEE_GONE, message: `agent ${assignee}, which was awarded this work, cannot be reached` };
+    const step = nextTask(found.record, { type: 'cancel', error, at: deps.clock.now() });
+    if (!step.ok || !isTerminalTask(step.task)) return delivery.retry(LOOK_AGAIN_MS);
+    const { status } = await deps.store.commit([taskWrite(deps, step.task, found.revision)]);
+    const { goalId, taskId, correlationId } = step.task;
+    deps.events.transition('cancel', status, { goalId, taskId, attempt: step.task.attempt, correlationId });
+    if (status === 'conflict') return delivery.retry(LOOK_AGAIN_MS);
+    await propagation.afterEnd(step.task, new Set());
+    delivery.ack();
   }
 
   async function attempt(
@@ -200,10 +221,12 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
     by: Claimant,
     redelivered: boolean,
     dependencies: ReadonlyMap<string, Json>,
+    /** Tasks of its chain that the item has carried before. */
+    before = 0,
   ): Promise<void> {
     if (delivery.deliveries === 1) deps.events.taskStarted(found.record, Math.max(0, by.startedAt - delivery.storedAt));
-    let next = await attemptOne(delivery, found, by, redelivered, dependencies, true);
-    for (let links = 1; next !== undefined; links += 1) {
+    let next = await attemptOne(delivery, found, by, redelivered, dependencies, before < GO_ON_MAX);
+    for (let links = before + 1; next !== undefined; links += 1) {
       deps.events.taskStarted(next.task.record, 0);
       const again: Claimant = { ...by, startedAt: deps.clock.now() };
       next = await attemptOne(delivery, next.task, again, false, next.dependencies, links < GO_ON_MAX);
@@ -238,7 +261,7 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
   }
 
   return {
-    running: () => running.size,
+    running: () => [...running].filter(({ capability }) => capability !== AUCTION_CAPABILITY).length,
     recheck(goalId) {
       // The cancel message and the records that follow from it travel apart; look a few times.
       const lookAgain = (left: number): void => {

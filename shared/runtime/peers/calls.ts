@@ -6,7 +6,7 @@ import type { Bus, Clock } from '../../ports.ts';
 import { decode, encode } from '../../protocol/codec.ts';
 import { TRACEPARENT_HEADER } from '../../protocol/headers.ts';
 import { type Json, timestamp } from '../../protocol/ids.ts';
-import { AgentMessage } from '../../protocol/message.ts';
+import { AgentMessage, RECEIPT } from '../../protocol/message.ts';
 import type { Subjects } from '../../protocol/subjects.ts';
 import type { Tracing } from '../tracing.ts';
 
@@ -23,10 +23,13 @@ export interface About {
 export interface Call {
   readonly to: string;
   readonly messageType: string;
-  readonly content: Json;
+  /** Goes as JSON: what is undefined in it is left out. */
+  readonly content: object;
   readonly about: About;
   /** How long the reply is waited for, ms. */
   readonly withinMs: number;
+  /** Its answer takes time: an agent that does not confirm the receipt within this is not waited for. */
+  readonly receiptMs?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -36,6 +39,8 @@ export interface Reply {
   readonly sentBytes: number;
   readonly bytes: number;
 }
+
+type Said = Pick<AgentMessage, 'messageType'>;
 
 export interface Calls {
   /** Undefined when no reply came in time, or the signal was aborted. */
@@ -52,8 +57,8 @@ export interface CallDeps {
   /** Unique; an id. */
   readonly nextId: () => string;
   readonly events: {
-    sent(message: AgentMessage, bytes: number): void;
-    received(message: AgentMessage, bytes: number): void;
+    sent(message: Said, bytes: number): void;
+    received(message: Said, bytes: number): void;
   };
 }
 
@@ -61,6 +66,7 @@ const NO_REPLY = { code: 'no_reply', message: 'no reply came in time, or nobody 
 
 interface Waiting {
   readonly from: string;
+  readonly arrived: () => void;
   readonly take: (reply: { readonly content: Json; readonly bytes: number }) => void;
 }
 
@@ -74,18 +80,19 @@ export function callsOn(deps: CallDeps): Calls {
     // The broker guards the subject; what is in the envelope must agree with it.
     if (asked === undefined || decoded?.ok !== true || decoded.value.sender !== asked.from) return;
     events.received(decoded.value, data.length);
-    asked.take({ content: decoded.value.content, bytes: data.length });
+    if (decoded.value.messageType === RECEIPT) asked.arrived();
+    else asked.take({ content: decoded.value.content, bytes: data.length });
   });
 
   return {
     close,
-    call({ to, messageType, content, about, withinMs, signal }) {
+    call({ to, messageType, content, about, withinMs, receiptMs = withinMs, signal }) {
       if (signal?.aborted === true) return Promise.resolve(undefined);
       const id = deps.nextId();
       const { goalId, correlationId, taskId, hops } = about;
       const span = tracing.begin(about.traceparent);
       const traceparent = span?.traceparent ?? about.traceparent;
-      const message: AgentMessage = {
+      const message = {
         id,
         sender: agentId,
         receiver: to,
@@ -97,7 +104,7 @@ export function callsOn(deps: CallDeps): Calls {
         ...(taskId === undefined ? {} : { taskId }),
         hops,
       };
-      const data = encode(message);
+      const data = encode(message satisfies Omit<AgentMessage, 'content'>);
       const reply = subjects.reply(agentId, to, id);
       const subject = subjects.message(agentId, to, messageType);
       const names = { messageType, messageId: id, sender: agentId, receiver: to, correlationId };
@@ -114,9 +121,13 @@ export function callsOn(deps: CallDeps): Calls {
           resolve(answer);
         };
         const onAbort = (): void => end(undefined);
-        const cancel = clock.after(withinMs, () => end(undefined));
+        let cancel = clock.after(receiptMs, () => end(undefined));
+        const arrived = (): void => {
+          cancel();
+          cancel = clock.after(withinMs, () => end(undefined));
+        };
         signal?.addEventListener('abort', onAbort, { once: true });
-        waiting.set(reply, { from: to, take: (answer) => end({ ...answer, sentBytes: data.length }) });
+        waiting.set(reply, { from: to, arrived, take: (answer) => end({ ...answer, sentBytes: data.length }) });
         bus.publish(subject, data, { reply, ...headers });
         events.sent(message, data.length);
       });
