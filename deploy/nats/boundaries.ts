@@ -29,10 +29,12 @@ export async function identitiesOf(wanted: readonly Wanted[]): Promise<readonly 
   const twice = ids.find((id, index) => ids.indexOf(id) !== index);
   if (twice !== undefined) throw new Error(`expected one service of a role, got two that would be ${twice}`);
   return described.flatMap(({ role, count, capabilities, mayMessage }) => {
-    // A role is reached by the ids of its agents, anything else is a capability.
+    // A role is reached by the ids of its agents, a capability by its name, or, with a question to one of them, by the ids of those that have it.
+    const idsOf = (agents: typeof described): string[] => agents.flatMap((other) => numbered(other.role, other.count));
     const receivers = mayMessage.flatMap((name) => {
       const agents = described.filter((other) => other.role === name);
-      return agents.length === 0 ? [name] : agents.flatMap((other) => numbered(other.role, other.count));
+      if (agents.length > 0) return idsOf(agents);
+      return [name, ...idsOf(described.filter((other) => other.capabilities.includes(name)))];
     });
     return numbered(role, count).map((agentId) => ({ agentId, role, capabilities, receivers }));
   });

@@ -1,5 +1,5 @@
 /** A mesh as a user outside it sees it: submit, look, cancel. Nothing here changes a record of a goal or a task; only agents do. */
-import { subjectsOf } from '../protocol/subjects.ts';
+import { AUCTION_CAPABILITY, subjectsOf } from '../protocol/subjects.ts';
 import { deadLetters } from './mesh-client-dead.ts';
 import { explainFailure } from './mesh-client-failure.ts';
 import { type FollowOptions, followGoal } from './mesh-client-follow.ts';
@@ -67,7 +67,8 @@ export async function openMesh(options: MeshOptions) {
     /** Creates the mesh's streams and buckets, and the queues of these capabilities, where they are missing. */
     init: async (replicas: number, capabilities: readonly string[]) => {
       await ensureStreams(nc, subjects, { replicas });
-      for (const capability of capabilities) await ensureCapability(nc, subjects, capability);
+      for (const capability of new Set([...capabilities, AUCTION_CAPABILITY]))
+        await ensureCapability(nc, subjects, capability);
     },
     /** Every stream as files below `folder`, and back to a broker that has none of them. */
     backup: (folder: string) => backupMesh(nc, subjects, folder),

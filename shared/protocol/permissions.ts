@@ -3,7 +3,8 @@
  * neither write in another's name, nor read another's inbox, nor pull work outside of its manifest, nor create, change or delete a stream or a consumer.
  * No user has `allow_responses`: it would let a stranger aim an agent's reply at any subject, the broker's own API included.
  */
-import type { Subjects } from './subjects.ts';
+import { ANNOUNCE, HANDOVER } from './peer.ts';
+import { AUCTION_CAPABILITY, type Subjects } from './subjects.ts';
 
 /** Subjects that a user may publish to and subscribe to; all others are denied. */
 export interface Permissions {
@@ -56,6 +57,10 @@ export function agentPermissions(subjects: Subjects, boundary: AgentBoundary): P
       subjects.readyWildcard,
       subjects.agentSubject(agentId),
       ...receivers.map((receiver) => subjects.messagesFromTo(agentId, receiver)),
+      // Whatever an agent is for, it holds auctions, and gives work items to whom they are meant for. Both are words that their receiver checks: a bid
+      // promises nothing, and an item is taken over only from the receiver's own queue.
+      subjects.messagesFromOf(agentId, ANNOUNCE),
+      subjects.messagesFromOf(agentId, HANDOVER),
       ...subjects.inboxes,
       subjects.repliesFrom(agentId),
       subjects.votesWildcard,
@@ -79,7 +84,9 @@ export function agentPermissions(subjects: Subjects, boundary: AgentBoundary): P
       `${API}.CONSUMER.INFO.${dagStream}.*`,
       ...consume(goalsStream, subjects.intakeConsumer),
       ...consume(goalsStream, subjects.cancelConsumer),
-      ...capabilities.flatMap((capability) => consume(dagStream, subjects.capabilityConsumer(capability))),
+      ...[...capabilities, AUCTION_CAPABILITY].flatMap((capability) =>
+        consume(dagStream, subjects.capabilityConsumer(capability)),
+      ),
     ],
     subscribe: [
       subjects.inboxWildcard(agentId),

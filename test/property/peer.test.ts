@@ -27,10 +27,7 @@ const hostile = fc.oneof(
   fc.constantFrom(...CAPABILITIES, '__proto__', 'research.>', '*', '', 'x'.repeat(NOTE_MAX * 2)),
 );
 /** Mostly one that there may be: or splits, all of whose names must be known, were never met. */
-const name = fc.oneof(
-  { weight: 3, arbitrary: fc.constantFrom(...CAPABILITIES) },
-  { weight: 1, arbitrary: hostile },
-);
+const name = fc.oneof({ weight: 3, arbitrary: fc.constantFrom(...CAPABILITIES) }, { weight: 1, arbitrary: hostile });
 const proposed: fc.Arbitrary<ProposedStep> = fc.record({
   step: fc.constantFrom('answer', 'hand_on', 'ask', 'split', 'delete', '__proto__'),
   capability: fc.option(name),

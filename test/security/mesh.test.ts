@@ -1,5 +1,6 @@
 /** A whole mesh under the generated users, with signatures: it works, the broker denies it nothing, and its secrets stay where they are. */
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { holdRound } from '../../shared/runtime/vote/proposer.ts';
 import { signedBus, type SignatureFault } from '../../shared/runtime/signed-bus.ts';
@@ -12,6 +13,7 @@ import { systemClock } from '../../shared/runtime/broker.ts';
 import { subjectsOf } from '../../shared/protocol/subjects.ts';
 import { headers, type NatsConnection } from '@nats-io/transport-node';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { type ModelProcess, startModel } from '../integration/model/model-process.ts';
 import { type AgentProcess, startProcess } from '../support/processes.ts';
 import { type Receiver, receiveTraces, type Span } from '../../deploy/trace/receiver.ts';
 import { traceOf } from '../../deploy/trace/tree.ts';
@@ -25,6 +27,7 @@ describe('a mesh under least privilege', () => {
   let secured: Secured;
   let receiver: Receiver;
   let agents: AgentProcess[] = [];
+  let model: ModelProcess;
 
   function start(role: string, env: Readonly<Record<string, string>> = {}): AgentProcess {
     const started = startProcess({
@@ -35,7 +38,7 @@ describe('a mesh under least privilege', () => {
         STREAMS: 'bind',
         SIGNING: 'required',
         NATS_IDENTITIES_FILE: `${secured.folder}/identities/${role}`,
-        OPENAI_BASE_URL: 'http://127.0.0.1:9/v1',
+        OPENAI_BASE_URL: model.baseUrl,
         OPENAI_API_KEY: API_KEY,
         // Nobody answers there: a voter that is asked abstains.
         MODEL_ATTEMPTS: '1',
@@ -57,12 +60,14 @@ describe('a mesh under least privilege', () => {
       user: 'echo-1',
       publish: [`${MESH}.ballot.*.*`, `${MESH}.msg.>`],
     });
-    for (const role of ['echo', 'coder', 'reviewer', 'reviewer']) start(role);
+    model = await startModel();
+    for (const role of ['echo', 'researcher', 'researcher', 'coder', 'reviewer', 'reviewer']) start(role);
     await Promise.all(agents.map((agent) => agent.logged('agent.ready')));
   });
   afterAll(async () => {
     await Promise.all(agents.map((agent) => agent.signal('SIGTERM')));
     agents = [];
+    await model.stop('SIGKILL');
     await secured.stop();
     await receiver.close();
   });
@@ -78,16 +83,31 @@ describe('a mesh under least privilege', () => {
       subjects.goalsSubmit,
       JSON.stringify({ goalId: 'g', description: 'least privilege', tasks }),
     );
-    const goal = await waitUntil('the goal has ended', async () => {
-      const query = JSON.stringify({ last_by_subj: subjects.dagSubject('goal.g') });
-      const answer = await submitter.nc.request(`$JS.API.STREAM.MSG.GET.${subjects.dagStream}`, query);
-      const { message } = answer.json<{ message?: { data: string } }>();
-      const record: unknown = message === undefined ? {} : JSON.parse(Buffer.from(message.data, 'base64').toString());
-      return JSON.stringify(record).includes('"status":"completed"') ? record : undefined;
-    });
+    const goal = await completed(submitter.nc, 'g');
     expect(goal).toMatchObject({ tasks: { total: 4, completed: 4 }, result: { digest: { count: 1 } } });
     expect(submitter.denied).toEqual([]);
     await submitter.nc.close();
+  });
+
+  it('runs goals that nobody plans: auctions, work handed over to its winner, and a vote', async () => {
+    const submitter = await secured.connectAs('submitter');
+    const ids = ['p1', 'p2', 'p3', 'p4'];
+    const text = readFileSync('deploy/demo/input.txt', 'utf8');
+    for (const goalId of ids) {
+      const goal = { goalId, description: 'Brief this text', pattern: 'peer-to-peer', input: { text } };
+      await jetstream(submitter.nc, { timeout: 5_000 }).publish(subjects.goalsSubmit, JSON.stringify(goal));
+    }
+    const goals = await Promise.all(ids.map((goalId) => completed(submitter.nc, goalId)));
+    expect(goals).toMatchObject(ids.map((goalId) => ({ goalId, tasks: { total: 4, completed: 4 } })));
+    const admin = await secured.connectAs('admin');
+    const said = (await jetstreamManager(admin.nc)).streams;
+    const { state } = await said.info(subjects.logStream, { subjects_filter: '>' });
+    const spoken = Object.keys(state.subjects ?? {});
+    for (const pattern of [/\.msg\..*\.announce$/, /\.inbox\..*\.reply\./, /\.vote\.review$/, /\.ballot\./])
+      expect(spoken.filter((subject) => pattern.test(subject))).not.toEqual([]);
+    const work = await Promise.all(ids.map((goalId) => said.getMessage(subjects.dagStream, workOf(goalId))));
+    for (const record of work) expect(record?.json()).toMatchObject({ step: { kind: 'answer', approval: 'vote' } });
+    await Promise.all([submitter.nc.close(), admin.nc.close()]);
   });
 
   it('shows every agent to the operator, each under an identity of its own', async () => {
@@ -222,6 +242,21 @@ describe('a mesh under least privilege', () => {
     await admin.nc.close();
   });
 });
+
+function workOf(goalId: string): { last_by_subj: string } {
+  return { last_by_subj: subjects.dagSubject(subjects.taskKey(goalId, 'w2')) };
+}
+
+/** The goal's record once it has completed, read as whoever handed it in may read it. */
+function completed(nc: NatsConnection, goalId: string): Promise<unknown> {
+  return waitUntil(`goal ${goalId} has completed`, async () => {
+    const query = JSON.stringify({ last_by_subj: subjects.dagSubject(subjects.goalKey(goalId)) });
+    const answer = await nc.request(`$JS.API.STREAM.MSG.GET.${subjects.dagStream}`, query);
+    const { message } = answer.json<{ message?: { data: string } }>();
+    const record: unknown = message === undefined ? {} : JSON.parse(Buffer.from(message.data, 'base64').toString());
+    return JSON.stringify(record).includes('"status":"completed"') ? record : undefined;
+  });
+}
 
 function publishSigned(nc: NatsConnection, subject: string, data: Uint8Array, signature: string | undefined): void {
   const h = headers();

@@ -23,6 +23,10 @@ const subscribe = (what: string, subject: string): Attempt => ({ what, operation
 const ATTEMPTS: readonly Attempt[] = [
   publish("writes under another agent's sender token", `${MESH}.msg.coder-1.review.order`),
   publish('writes to an agent that its manifest does not name', `${MESH}.msg.${ATTACKER}.coder-1.order`),
+  publish('asks an agent that its manifest does not name', `${MESH}.msg.${ATTACKER}.coder-1.question`),
+  publish("announces work in another agent's name", `${MESH}.msg.coder-1.researcher-1.announce`),
+  publish("hands work over in another agent's name", `${MESH}.msg.coder-1.researcher-1.handover`),
+  publish("bids in another agent's name", `${MESH}.inbox.coder-1.reply.researcher-1.x`),
   publish("votes in another agent's name", `${MESH}.ballot.round-1.reviewer-1`),
   publish("writes another agent's presence", `$KV.${MESH}_agents.agent.coder-1`),
   publish('submits a goal', `${MESH}.goals.submit`),
@@ -103,6 +107,27 @@ describe('an agent that was taken over', () => {
     const left = (await gone.nc.request('$JS.API.STREAM.NAMES', '')).json<{ streams: string[] }>();
     expect(left.streams).not.toContain(DAG);
     await Promise.all([admin.nc.close(), gone.nc.close()]);
+  });
+});
+
+describe('an agent', () => {
+  let secured: Secured;
+  beforeAll(async () => {
+    secured = await startSecured();
+  });
+  afterAll(() => secured.stop());
+
+  it.each([
+    publish('announces work to everybody', `${MESH}.msg.coder-1.echo-1.announce`),
+    publish('hands work over to whom it is meant for', `${MESH}.msg.coder-1.echo-1.handover`),
+    publish('bids', `${MESH}.inbox.researcher-1.reply.coder-1.x`),
+    publish('asks an agent with a capability that its manifest names', `${MESH}.msg.coder-1.researcher-2.question`),
+    publish('pulls auctions', `$JS.API.CONSUMER.MSG.NEXT.${DAG}.cap-auction`),
+    publish('acknowledges auctions', `$JS.ACK.${DAG}.cap-auction.1.1.1.1.1`),
+  ])('is not denied when it $what', async (one) => {
+    const coder = await secured.connectAs('coder-1');
+    expect(await attempt(coder, one)).toBe(false);
+    await coder.nc.close();
   });
 });
 

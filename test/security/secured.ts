@@ -40,6 +40,7 @@ export async function startSecured(widen: { readonly user?: string } & Widening 
   const folder = mkdtempSync(join(tmpdir(), 'conclave-secured-'));
   const agents = [
     { folder: 'services/echo', count: 2 },
+    { folder: 'services/researcher', count: 2 },
     { folder: 'services/coder', count: 1 },
     { folder: 'services/reviewer', count: 3 },
   ];

@@ -165,7 +165,7 @@ describe('admin init', () => {
     expect((await fresh.run(['submit', 'x'])).stdout).toBe('g-1');
     // An autoscaler reads a queue's length by this name, before the first agent is there to create it.
     expect((await fresh.run(['admin', 'init', '--capabilities', 'plan,echo'])).code).toBe(0);
-    for (const name of ['cap-plan', 'cap-echo']) {
+    for (const name of ['cap-plan', 'cap-echo', 'cap-auction']) {
       expect((await fresh.jsm.consumers.info(subjects.dagStream, name)).config.durable_name).toBe(name);
     }
     expect((await fresh.run(['admin', 'init', '--capabilities', 'a.b'])).code).toBe(2);
