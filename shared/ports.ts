@@ -109,6 +109,12 @@ export type CommitOutcome =
   /** The first write's guard failed: somebody else moved that key. Nothing of this transition was written by us. */
   | { readonly status: 'conflict' };
 
+/** The transition was in doubt, and nothing of it was written but perhaps its guard, as this revision. */
+export interface Held {
+  readonly status: 'held';
+  readonly revision: number | undefined;
+}
+
 export interface Stored {
   readonly data: Uint8Array;
   readonly revision: number;
@@ -120,6 +126,8 @@ export interface Stored {
  */
 export interface DagStore {
   commit(transition: readonly Write[]): Promise<CommitOutcome>;
+  /** The same, but what follows the guard is written only if `doubt`, which must not reject, turns out false. The guard need not wait for it. */
+  commitUnless(transition: readonly Write[], doubt: Promise<boolean>): Promise<CommitOutcome | Held>;
   /** The last revision as the stream's leader knows it; undefined when the key does not exist. */
   read(key: string): Promise<Stored | undefined>;
   /** Last revisions of many keys, in any order of arrival; a key that does not exist is absent. Positive answers are true for ever only for terminal records. */
@@ -339,6 +347,12 @@ export interface SurveyedQueue extends Omit<QueueState, 'deliveredUpTo'> {
   readonly redelivered: number;
   /** When the oldest waiting item was stored, ms since the epoch; undefined when none waits. */
   readonly oldestAt: number | undefined;
+}
+
+/** What was submitted and is not over. */
+export interface Submissions {
+  /** The submission with this sequence in `<m>_goals`, from the stream's leader; undefined when there is none, or its goal is over. */
+  at(sequence: number): Promise<{ readonly subject: string; readonly data: Uint8Array } | undefined>;
 }
 
 /** The submissions of the mesh. */

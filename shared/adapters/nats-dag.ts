@@ -6,7 +6,7 @@
  *  - batch: everything that waits goes into one atomic batch, one in flight per process. Highest throughput.
  */
 import type { NatsConnection } from '@nats-io/transport-node';
-import type { CommitOutcome, DagStore, Stored, Write } from '../ports.ts';
+import type { CommitOutcome, DagStore, Held, Stored, Write } from '../ports.ts';
 import { parseTrusted } from '../protocol/codec.ts';
 import type { Subjects } from '../protocol/subjects.ts';
 import { lastOfEach } from './direct-get.ts';
@@ -86,13 +86,16 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
     return answer;
   }
 
-  async function plain(writes: readonly Write[]): Promise<CommitOutcome> {
+  async function plain(writes: readonly Write[]): Promise<CommitOutcome>;
+  async function plain(writes: readonly Write[], doubt: Promise<boolean>): Promise<CommitOutcome | Held>;
+  async function plain(writes: readonly Write[], doubt?: Promise<boolean>): Promise<CommitOutcome | Held> {
     const [guard, ...rest] = writes;
     if (guard === undefined) throw new WriteRefused('an empty transition');
     plainInFlight += writes.length;
     try {
       const outcome = await settle(guard, await send(guard));
       if (!outcome.stored) return { status: 'conflict' };
+      if (doubt !== undefined && (await doubt)) return { status: 'held', revision: outcome.revision };
       const answers = rest.map(send);
       const settled = await Promise.all(
         rest.map(async (write, index) =>
@@ -193,14 +196,24 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
     }
   }
 
+  function goesPlain(transition: readonly Write[]): boolean {
+    const free = !batchInFlight && queue.length === 0 && fits(transition);
+    return free && pace.way(transition.length + plainInFlight) === 'plain';
+  }
+
+  function commit(transition: readonly Write[]): Promise<CommitOutcome> {
+    if (goesPlain(transition)) return plain(transition);
+    return new Promise((resolve, reject) => {
+      queue.push({ writes: transition, resolve, reject });
+      pump();
+    });
+  }
+
   return {
-    commit(transition) {
-      const free = !batchInFlight && queue.length === 0 && fits(transition);
-      if (free && pace.way(transition.length + plainInFlight) === 'plain') return plain(transition);
-      return new Promise((resolve, reject) => {
-        queue.push({ writes: transition, resolve, reject });
-        pump();
-      });
+    commit,
+    async commitUnless(transition, doubt) {
+      if (goesPlain(transition)) return plain(transition, doubt);
+      return (await doubt) ? { status: 'held', revision: undefined } : commit(transition);
     },
     read: (key) => readSubject(subjects.dagSubject(key)),
     async readMany(keys) {

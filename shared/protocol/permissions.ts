@@ -71,6 +71,7 @@ export function agentPermissions(subjects: Subjects, boundary: AgentBoundary): P
       `${CLIENT_INBOX}.>`,
       ACCOUNT_INFO,
       ...streamsOf(subjects).map((stream) => `${API}.STREAM.INFO.${stream}`),
+      `${API}.STREAM.MSG.GET.${goalsStream}`,
       `${API}.STREAM.MSG.GET.${dagStream}`,
       `${API}.STREAM.MSG.GET.${agentsStream}`,
       ...directGet(dagStream),

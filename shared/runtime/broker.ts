@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { natsBlobs } from '../adapters/nats-blobs.ts';
 import { natsBus } from '../adapters/nats-bus.ts';
 import { BrokerUnreachable, connectBroker } from '../adapters/nats-connect.ts';
-import { natsDagStore } from '../adapters/nats-dag.ts';
+import { messageAt, natsDagStore } from '../adapters/nats-dag.ts';
 import { natsDeadLetters } from '../adapters/nats-dead.ts';
 import { natsQueues } from '../adapters/nats-queues.ts';
 import { natsRegistry } from '../adapters/nats-registry.ts';
@@ -84,6 +84,7 @@ export function depsOn(
     bus: natsBus(nc),
     blobs: natsBlobs(nc, subjects),
     dead: natsDeadLetters(nc, subjects),
+    submissions: { at: (sequence) => messageAt(nc, subjects.goalsStream, sequence) },
     queues: natsQueues(nc, subjects, config.STREAMS === 'create'),
     registry: natsRegistry(nc, subjects),
     clock: systemClock,

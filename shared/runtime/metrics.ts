@@ -88,7 +88,7 @@ export function metricsOf(capabilities: readonly string[] = []) {
       'Attempts thrown away; reason lost (another agent has the task, or it ended) or shutdown',
       ['reason'],
     ),
-    transitions: counter('conclave_transitions_total', 'State transitions, by outcome committed or conflict', [
+    transitions: counter('conclave_transitions_total', 'State transitions, by outcome committed, conflict or held', [
       'transition',
       'outcome',
     ]),

@@ -17,6 +17,7 @@ describe.each(KINDS)('the DAG store on %s', (_name, open) => {
     other = await parts.member('other');
     const timed = (of: DagStore): DagStore => ({
       commit: (transition) => parts.during(of.commit(transition)),
+      commitUnless: (transition, doubt) => parts.during(of.commitUnless(transition, doubt)),
       read: (key) => parts.during(of.read(key)),
       readMany: (keys) => parts.during(of.readMany(keys)),
       scan: (pattern) => parts.during(of.scan(pattern)),
@@ -60,6 +61,20 @@ describe.each(KINDS)('the DAG store on %s', (_name, open) => {
     expect(await store.commit([put('goal.g', 'stale', first)])).toEqual({ status: 'conflict' });
     expect(await store.commit([put('goal.g', 'early', second + 1)])).toEqual({ status: 'conflict' });
     expect(await valueOf('goal.g')).toBe('second');
+  });
+
+  it('writes at most the guard of a transition whose doubt comes true, and all of it otherwise', async () => {
+    const held = await store.commitUnless(
+      [put('goal.g', 'doubtful', 0), put('task.g.a', 'mine', 0)],
+      Promise.resolve(true),
+    );
+    const standing = await store.read('goal.g');
+    expect(held).toEqual({ status: 'held', revision: standing?.revision });
+    expect(await valueOf('task.g.a')).toBeUndefined();
+    const sure = [put('goal.g', 'sure', standing?.revision ?? 0), put('task.g.a', 'mine', 0)];
+    expect(await store.commitUnless(sure, Promise.resolve(false))).toMatchObject({ status: 'committed' });
+    expect([await valueOf('goal.g'), await valueOf('task.g.a')]).toEqual(['sure', 'mine']);
+    expect(await store.commitUnless([put('goal.g', 'late', 0)], Promise.resolve(true))).toEqual({ status: 'conflict' });
   });
 
   it('writes nothing of a transition whose first guard fails', async () => {

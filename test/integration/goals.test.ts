@@ -150,6 +150,17 @@ test('the shorthand is a goal of one task', async () => {
   });
 });
 
+test('of two goals of one id side by side, in the hands of two agents, the second is ignored', async () => {
+  const { js, ended, mesh: m } = foreign();
+  const ids = Array.from({ length: 100 }, (_, index) => `pair-${index}`);
+  const body = (goalId: string, description: string) =>
+    JSON.stringify({ goalId, description, tasks: [echo('a', { input: description })] });
+  for (const goalId of ids) {
+    await Promise.all(['first', 'second'].map((which) => js.publish(`${m}.goals.submit`, body(goalId, which))));
+    expect(await ended(goalId)).toMatchObject({ description: 'first', result: { input: 'first' } });
+  }
+});
+
 test('a second goal of the same id is ignored', async () => {
   await foreign().submit({ goalId: 'twice', description: 'first', tasks: [echo('a', { input: 1 })] });
   await waitUntil('the first is accepted', () => foreign().goal('twice'));

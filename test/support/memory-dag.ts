@@ -2,7 +2,7 @@
  * The DAG store in memory, with the compare-and-set of `shared/ports.ts`: the first write of a transition is its guard, later ones stand or
  * fall one by one. Faults leave what a broker can leave: nothing, everything without an answer, or a transition cut off in the middle.
  */
-import type { CommitOutcome, DagStore, Random, Stored, Write } from '../../shared/ports.ts';
+import type { CommitOutcome, DagStore, Held, Random, Stored, Write } from '../../shared/ports.ts';
 import type { Subjects } from '../../shared/protocol/subjects.ts';
 import { seededRandom, subjectMatches, type VirtualClock } from './memory-bus.ts';
 
@@ -88,6 +88,14 @@ export class MemoryDag implements DagStore {
     await this.#travel();
     if (outcome instanceof Error) throw outcome;
     return outcome;
+  }
+
+  /** Both ways that the port allows: with one write the guard does not wait. */
+  async commitUnless(transition: readonly Write[], doubt: Promise<boolean>): Promise<CommitOutcome | Held> {
+    if (transition.length > 1) return (await doubt) ? { status: 'held', revision: undefined } : this.commit(transition);
+    const outcome = await this.commit(transition);
+    if (outcome.status === 'conflict') return outcome;
+    return (await doubt) ? { status: 'held', revision: outcome.revisions[0] } : outcome;
   }
 
   async read(key: string): Promise<Stored | undefined> {

@@ -125,6 +125,11 @@ export class MemoryQueue {
     return item === undefined ? undefined : this.#delivery(item);
   }
 
+  /** An item that nobody acknowledged. */
+  at(sequence: number): { readonly subject: string; readonly data: Uint8Array } | undefined {
+    return this.#items.get(sequence);
+  }
+
   state(): QueueState {
     const waiting = [...this.#items.values()].filter((item) => item.deliveries === 0).length;
     return { waiting, held: this.#items.size - waiting, deliveredUpTo: this.#deliveredUpTo };

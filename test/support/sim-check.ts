@@ -166,6 +166,10 @@ function checkGoal(world: World, goal: SimGoal, history: History, problems: stri
     problems.push(`I5 ${goalId} is ${last?.status ?? 'nowhere'}`);
     return;
   }
+  const [first = 0, second] = world.receipts.get(goalId) ?? [];
+  // A death may leave the second one's record behind, before it gives way.
+  if (second === first + 1 && world.deaths.length === 0 && last.description !== goal.submission['description'])
+    problems.push(`PROTOCOL ${goalId}: of two submissions side by side the second was accepted`);
   const endedAt = revisions.at(-1)?.revision ?? 0;
   for (const [id, written] of history.tasks) {
     const end = written.find(({ record }) => isTerminalTask(record))?.revision ?? Number.POSITIVE_INFINITY;

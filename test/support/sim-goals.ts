@@ -336,7 +336,9 @@ function drawPeerGoal(dice: Dice, common: Pick<SimGoal, 'goalId' | 'at' | 'onTas
 /** `calm`: nothing in the goal itself keeps it from being completed. */
 export function drawGoal(dice: Dice, goalId: string, calm: boolean): SimGoal {
   const at = dice.int(0, 3_000);
-  const again = dice.chance(0.15) ? [at, at + dice.int(0, 15_000)] : [at];
+  // Every third time right after the first, so that both are in hands at once.
+  const gap = dice.chance(0.15) ? dice.int(0, 15_000) : undefined;
+  const again = gap === undefined ? [at] : [at, at + (gap < 5_000 ? gap % 3 : gap)];
   const onTaskFailure = dice.pick(['fail', 'continue'] as const);
   const common = { goalId, at: again, onTaskFailure };
   if (dice.chance(0.2)) return drawPeerGoal(dice, common, calm);

@@ -98,6 +98,7 @@ export function startProcess(world: Surroundings, options: ProcessOptions): SimP
     blobs: blobsOf(world, life, agentId),
     dead: deadOf(world, life),
     queues: queuesOf(world, life),
+    submissions: { at: (sequence) => life.answer(later(world, 1, () => Promise.resolve(world.intake.at(sequence)))) },
     registry: { list: () => life.answer(later(world, 0, () => world.registry.list())) },
     clock,
     random: dice.random,
@@ -265,7 +266,7 @@ function storeOf(world: Surroundings, life: Life, dice: Dice): DagStore {
     for (const write of kept) await dag.commit([write]);
   }
 
-  return {
+  const store: DagStore = {
     commit(writes) {
       const { promise, resolve, reject } = Promise.withResolvers<CommitOutcome>();
       life.act('commit', (cut) => {
@@ -274,6 +275,25 @@ function storeOf(world: Surroundings, life: Life, dice: Dice): DagStore {
         else roundTrip(() => dag.commit(writes)).then(resolve, reject);
       });
       return promise;
+    },
+    async commitUnless([guard, ...rest], doubt) {
+      if (guard === undefined || dice.chance(0.5))
+        return (await doubt)
+          ? { status: 'held', revision: undefined }
+          : store.commit(guard === undefined ? [] : [guard, ...rest]);
+      const first = await store.commit([guard]);
+      if (first.status === 'conflict') return first;
+      if (await doubt) {
+        world.note('held');
+        return { status: 'held', revision: first.revisions[0] };
+      }
+      const revisions = await Promise.all(
+        rest.map(async (write) => {
+          const outcome = await store.commit([write]);
+          return outcome.status === 'committed' ? outcome.revisions[0] : undefined;
+        }),
+      );
+      return { status: 'committed', revisions: [first.revisions[0], ...revisions] };
     },
     read: (key) => roundTrip(() => dag.read(key)),
     readMany: (keys) => roundTrip(() => dag.readMany(keys)),
@@ -284,6 +304,7 @@ function storeOf(world: Surroundings, life: Life, dice: Dice): DagStore {
         return dag.scanPast(pattern, dice.int(1, 12));
       }),
   };
+  return store;
 }
 
 function busOf(bus: MemoryBus, life: Life): Bus {

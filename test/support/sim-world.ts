@@ -119,6 +119,8 @@ export class World implements Surroundings {
   readonly staleScans: number;
   readonly goals: readonly SimGoal[];
   readonly seed: number;
+  /** Where the submissions of each goal stand in their stream. */
+  readonly receipts = new Map<string, readonly number[]>();
   /** Deaths of whoever died, in order. */
   readonly deaths: string[] = [];
   /** Somebody is there to judge whether goals that nobody planned are met. */
@@ -227,8 +229,13 @@ export class World implements Surroundings {
   }
 
   #submit(goal: SimGoal): void {
-    for (const at of goal.at) {
-      this.#post(at, () => this.intake.push(subjects.goalsSubmit, encode(goal.submission), this.#nextSequence()));
+    for (const [index, at] of goal.at.entries()) {
+      const description = `${String(goal.submission['description'])}${index === 0 ? '' : ', once more'}`;
+      this.#post(at, () => {
+        const sequence = this.#nextSequence();
+        this.receipts.set(goal.goalId, [...(this.receipts.get(goal.goalId) ?? []), sequence]);
+        this.intake.push(subjects.goalsSubmit, encode({ ...goal.submission, description }), sequence);
+      });
     }
     const { cancelAt } = goal;
     if (cancelAt === undefined) return;

@@ -1,5 +1,16 @@
 /** What the engine of an agent works with; the simulation hands it in-memory parts. */
-import type { BlobStore, Bus, Clock, DagStore, DeadLetters, HandOver, Queues, Random, Registry } from '../../ports.ts';
+import type {
+  BlobStore,
+  Bus,
+  Clock,
+  DagStore,
+  DeadLetters,
+  HandOver,
+  Queues,
+  Random,
+  Registry,
+  Submissions,
+} from '../../ports.ts';
 import type { Subjects } from '../../protocol/subjects.ts';
 import type { Tracing } from '../tracing.ts';
 import type { EngineEvents } from './events.ts';
@@ -10,6 +21,7 @@ export interface Deps {
   readonly blobs: BlobStore;
   readonly dead: DeadLetters;
   readonly queues: Queues;
+  readonly submissions: Submissions;
   readonly registry: Registry;
   readonly clock: Clock;
   readonly random: Random;

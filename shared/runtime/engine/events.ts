@@ -3,7 +3,8 @@ import type { GoalRecord, LiveGoal } from '../../protocol/goal.ts';
 import type { Revision } from '../../protocol/plan.ts';
 import type { TaskRecord } from '../../protocol/task.ts';
 
-export type TransitionOutcome = 'committed' | 'conflict';
+/** `held`: put off, because an earlier submission of the same id is in other hands. */
+export type TransitionOutcome = 'committed' | 'conflict' | 'held';
 
 /** Where in the engine an error was met that a redelivery repairs. */
 export const ENGINE_PARTS = ['intake', 'cancel', 'worker', 'item', 'vote', 'deadline', 'tick'] as const;

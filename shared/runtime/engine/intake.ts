@@ -21,6 +21,7 @@ import type { Delivery, Write } from '../../ports.ts';
 import { factsOf } from './births.ts';
 import type { Closing } from './closing.ts';
 import type { Deps } from './deps.ts';
+import { type Earlier, earlierOf } from './earlier.ts';
 import { itemWrite, NEAR_MAX, nearOf } from './items.ts';
 import type { Materializer } from './materialize.ts';
 import type { Memory } from './memory.ts';
@@ -45,6 +46,26 @@ interface Parts {
   readonly sweep: Sweep;
 }
 
+interface Begun {
+  readonly goal: LiveGoal;
+  readonly records: readonly TaskRecord[];
+  /** Small enough that its items carry the whole graph. */
+  readonly near: boolean;
+  readonly revisionsMax: number;
+  readonly revisions: readonly (number | undefined)[];
+}
+
+interface Overtook {
+  readonly earlier: Earlier | undefined;
+  /** Of the record that was left; undefined: none was. */
+  readonly revision: number | undefined;
+}
+
+type Acceptance =
+  | ({ readonly status: 'accepted'; readonly ended: boolean } & Begun)
+  | ({ readonly status: 'held' } & Overtook)
+  | { readonly status: 'conflict' };
+
 /** Graphs up to this size are born in one transition; larger ones are `planning` until the last chunk. */
 const AT_ONCE_MAX = 200;
 const CREATE = 0;
@@ -53,6 +74,8 @@ const RETRY_MS = 1_000;
 const SOON_MS = 12_000;
 /** The word that a goal ended may be lost, and a receipt that came round is in other hands: nobody waits longer to be told (I11). */
 const HELD_MS_MAX = 60_000;
+/** A submission that was overtaken, or overtook, comes again after so long, then twice that, up to RETRY_MS. */
+const OVERTAKEN_MS = 25;
 const COMPLETE_BIRTH_UNTIL = 3;
 /** The first time and every third time round the whole graph is looked at. */
 const DEEP_EVERY = 3;
@@ -112,17 +135,21 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
     delivery.ack();
   }
 
-  async function accept(delivery: Delivery, accepted: Accepted): Promise<void> {
+  /** `standing`: the record that a later submission of this id left, to be replaced by this one. */
+  async function accept(
+    receipt: number,
+    { goalId, submission, tasks, explicit, growsTo }: Accepted,
+    { standing, ...trace }: { readonly standing?: number; readonly traceparent?: string | undefined },
+  ): Promise<Acceptance> {
     const now = deps.clock.now();
-    const { goalId, submission, tasks, explicit, growsTo } = accepted;
     const atOnce = tasks.length <= AT_ONCE_MAX;
     const replansMax = replansOf(submission, explicit);
     const revisionsMax = growsTo ?? (explicit ? revisionsMaxOf({ ...submission, replansMax }, tasks, 0) : 0);
     // Kept in the goal's records, so that the trace outlives every process that works on the goal.
-    const traceparent = cleanTraceparent(delivery.traceparent);
+    const traceparent = cleanTraceparent(trace.traceparent);
     const birth = {
       goalId,
-      receipt: delivery.sequence,
+      receipt,
       acceptedBy: deps.agentId,
       correlationId: goalId,
       ...(traceparent === undefined ? {} : { traceparent }),
@@ -140,20 +167,69 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
     const records = atOnce ? birthOrder(firstRecords(tasks, factsOf(goal))) : [];
     const near = atOnce && tasks.length <= NEAR_MAX && revisionsMax === 0;
     const writing = { ended: false };
+    const doubt = standing === undefined && goalId !== `g-${receipt}` ? earlierOf(deps, receipt, goalId) : undefined;
     accepting.set(goalId, writing);
-    const outcome = await deps.store
-      .commit([goalWrite(deps, goal, CREATE), ...birthWrites(records, near)])
-      .finally(() => {
-        if (accepting.get(goalId) === writing) accepting.delete(goalId);
-      });
+    const transition = [goalWrite(deps, goal, standing ?? CREATE), ...birthWrites(records, near)];
+    const outcome = await (doubt === undefined
+      ? deps.store.commit(transition)
+      : deps.store.commitUnless(
+          transition,
+          doubt.then((earlier) => earlier !== undefined),
+        )
+    ).finally(() => {
+      if (accepting.get(goalId) === writing) accepting.delete(goalId);
+    });
     deps.events.transition('goal.accept', outcome.status, { goalId, correlationId: goal.correlationId });
-    if (outcome.status === 'conflict') return again(delivery, accepted);
+    if (outcome.status === 'conflict') return { status: 'conflict' };
+    if (outcome.status === 'held') return { status: 'held', earlier: await doubt, revision: outcome.revision };
     deps.events.goalAccepted(goal);
-    if (writing.ended) return delivery.ack();
-    hold(goalId, goal.acceptedBy, delivery, goal.deadline);
-    if (atOnce) bear(goal, records, near, outcome.revisions);
+    return {
+      status: 'accepted',
+      goal,
+      ended: writing.ended,
+      records,
+      near,
+      revisionsMax,
+      revisions: outcome.revisions,
+    };
+  }
+
+  async function acceptFirst(delivery: Delivery, accepted: Accepted): Promise<void> {
+    const { traceparent } = delivery;
+    const acceptance = await accept(delivery.sequence, accepted, { traceparent });
+    if (acceptance.status === 'conflict') return again(delivery, accepted);
+    if (acceptance.status === 'held') return giveWay(delivery, acceptance);
+    const { goal, ended } = acceptance;
+    if (ended) return delivery.ack();
+    hold(accepted.goalId, goal.acceptedBy, delivery, goal.deadline);
+    await begin(acceptance, accepted);
+  }
+
+  /** Sends what can start, and writes what did not go into the first transition. */
+  async function begin(
+    { goal, records, near, revisionsMax, revisions }: Begun,
+    { goalId, tasks }: Accepted,
+  ): Promise<void> {
+    const atOnce = tasks.length <= AT_ONCE_MAX;
+    if (atOnce) bear(goal, records, near, revisions);
     if (near) await sendNear(goalId, records);
-    if (!atOnce) await materializer.run({ record: goal, revision: outcome.revisions[0] ?? 0 }, tasks, 0, revisionsMax);
+    if (!atOnce) await materializer.run({ record: goal, revision: revisions[0] ?? 0 }, tasks, 0, revisionsMax);
+  }
+
+  /**
+   * The second of two submissions of one id is to be ignored, and this one is: the record that it may have left, of which nobody has done anything yet,
+   * becomes the first one's. The first one's receipt stays until the goal is over, whoever has it.
+   */
+  async function giveWay(delivery: Delivery, { earlier, revision }: Overtook): Promise<void> {
+    if (revision === undefined || earlier === undefined) return later(delivery);
+    const acceptance = await accept(earlier.receipt, earlier.accepted, { standing: revision });
+    if (acceptance.status !== 'accepted') return later(delivery);
+    delivery.ack();
+    if (!acceptance.ended) await begin(acceptance, earlier.accepted);
+  }
+
+  function later(delivery: Delivery): void {
+    delivery.retry(Math.min(RETRY_MS, OVERTAKEN_MS * 2 ** (delivery.deliveries - 1)));
   }
 
   /** What can start first comes first, with its items, unless those wait for the revisions of a small graph: it is worked on while the rest is written. */
@@ -200,7 +276,12 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
     const goal = await readGoal(deps, accepted.goalId);
     if (goal === undefined) return delivery.retry(RETRY_MS);
     if (isTerminalGoal(goal.record)) return over(delivery, goal.record);
-    if (goal.record.receipt !== delivery.sequence) return delivery.ack();
+    // A later one left the record, and somebody may be about to make it this one's, whose receipt must then be there (I5).
+    const { receipt } = goal.record;
+    if (receipt > delivery.sequence) return later(delivery);
+    if (receipt < delivery.sequence) return delivery.ack();
+    // The first time round, and the record is there already: whoever had the later one gave way, and sees to the rest.
+    if (delivery.deliveries === 1) return later(delivery);
     await resume(goal, goal.record, delivery, accepted);
     const after = await readGoal(deps, accepted.goalId);
     if (after !== undefined && isTerminalGoal(after.record)) return over(delivery, after.record);
@@ -265,7 +346,7 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
       try {
         if (!submission.ok) await reject(delivery, submission);
         else if (delivery.deliveries > 1) await takeAgain(delivery, submission);
-        else await accept(delivery, submission);
+        else await acceptFirst(delivery, submission);
       } catch (error) {
         // Not acknowledged: it comes round again.
         deps.events.engineError('intake', error, submission.goalId === undefined ? {} : { goalId: submission.goalId });
@@ -275,7 +356,7 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
 
   async function takeAgain(delivery: Delivery, accepted: Accepted): Promise<void> {
     const goal = await readGoal(deps, accepted.goalId);
-    await (goal === undefined ? accept(delivery, accepted) : again(delivery, accepted));
+    await (goal === undefined ? acceptFirst(delivery, accepted) : again(delivery, accepted));
   }
 }
 
