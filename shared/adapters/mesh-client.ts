@@ -5,6 +5,7 @@ import { explainFailure } from './mesh-client-failure.ts';
 import { type FollowOptions, followGoal } from './mesh-client-follow.ts';
 import { readLog } from './mesh-client-log.ts';
 import { recordReader } from './mesh-client-records.ts';
+import { runningTasks } from './mesh-client-running.ts';
 import { submitter } from './mesh-client-submit.ts';
 import { type VerifyOptions, verifyLog } from './mesh-client-verify.ts';
 import { natsBlobs } from './nats-blobs.ts';
@@ -60,6 +61,7 @@ export async function openMesh(options: MeshOptions) {
     verifyLog: (verify: VerifyOptions) => verifyLog(nc, subjects, verify),
     dead: deadLetters(nc, subjects),
     agents: natsRegistry(nc, subjects),
+    running: runningTasks(nc, subjects, subjects.inbox(CLIENT_ID)),
     blobs: natsBlobs(nc, subjects),
     /** What a vote round needs. */
     bus: natsBus(nc),

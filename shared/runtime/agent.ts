@@ -280,7 +280,11 @@ async function live(
       onMessage: manifest.onMessage,
     }),
   });
-  const closeInfo = serveInfo(deps.bus, { subjects, agentId, startedAt, manifest }, counts);
+  const closeInfo = serveInfo(
+    deps.bus,
+    { subjects, agentId, startedAt, manifest, running: engine.runningTasks },
+    counts,
+  );
   deps.bus.subscribe(`${subjects.inbox(agentId)}.ended`, ({ data }) => {
     const ended = decode(CancelRequest, data);
     if (ended.ok) engine.goalEnded(ended.value.goalId);

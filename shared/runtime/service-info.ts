@@ -11,6 +11,8 @@ interface Identity {
   readonly agentId: string;
   readonly startedAt: string;
   readonly manifest: Manifest;
+  /** Tasks that are worked on, as `<goalId>.<taskId>`: whoever cancels a goal asks for them. */
+  readonly running: () => readonly string[];
 }
 
 /** Requests, errors and processing time per capability, for STATS. */
@@ -57,7 +59,7 @@ const NS_PER_MS = 1_000_000;
 
 /** Answers `$SRV.PING|INFO|STATS`, also with the service's name, and with name and id. */
 export function serveInfo(bus: Bus, identity: Identity, counts: EndpointCounts): () => void {
-  const { subjects, agentId, manifest, startedAt } = identity;
+  const { subjects, agentId, manifest, startedAt, running } = identity;
   const name = `conclave-${manifest.role}`;
   const capabilities = Object.entries(manifest.capabilities);
   const metadata = {
@@ -87,6 +89,7 @@ export function serveInfo(bus: Bus, identity: Identity, counts: EndpointCounts):
       type: 'io.nats.micro.v1.stats_response',
       ...service,
       started: startedAt,
+      running: running(),
       endpoints: endpoints.map((endpoint) => {
         const { requests, errors, processingMs, lastError } = counts.of(endpoint.name);
         const total = Math.round(processingMs * NS_PER_MS);

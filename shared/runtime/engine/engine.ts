@@ -41,6 +41,8 @@ export interface Engine {
   /** Several times a second. */
   tick(): Promise<void>;
   running(): number;
+  /** Tasks that are worked on here, as `<goalId>.<taskId>`. */
+  runningTasks(): readonly string[];
   receipts(): number;
   /** Goes on with no further task of a chain. */
   drain(): void;
@@ -95,6 +97,7 @@ export function engineOf(deps: Deps, options: EngineOptions): Engine {
       if (failed !== undefined) deps.events.engineError('tick', failed.reason, {});
     },
     running: () => worker.running(),
+    runningTasks: () => worker.runningTasks(),
     receipts: () => intake.held(),
     drain: () => worker.drain(),
     abandon: () => worker.abandon(),

@@ -26,6 +26,8 @@ export interface Worker {
   handle(delivery: Delivery, capability: string): Promise<void>;
   /** Tasks that take a slot: all but auctions. */
   running(): number;
+  /** Everything that runs, as `<goalId>.<taskId>`. */
+  runningTasks(): readonly string[];
   /** Looks at once whether running tasks of this goal are still wanted. */
   recheck(goalId: string): void;
   /** Extends leases and drops work that is not ours any more; call every third of a lease. */
@@ -262,6 +264,7 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
 
   return {
     running: () => [...running].filter(({ capability }) => capability !== AUCTION_CAPABILITY).length,
+    runningTasks: () => [...here],
     recheck(goalId) {
       // The cancel message and the records that follow from it travel apart; look a few times.
       const lookAgain = (left: number): void => {
