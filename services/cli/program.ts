@@ -3,6 +3,7 @@ import { Command as Program, CommanderError, Option } from 'commander';
 import conclave from '../../package.json' with { type: 'json' };
 import type { LogKind } from '../../shared/core/log-entry.ts';
 import type { GoalStatus, Pattern } from '../../shared/protocol/goal.ts';
+import type { DeadOrigin } from '../../shared/protocol/subjects.ts';
 import type { VoteMethod } from '../../shared/protocol/vote.ts';
 import { withSecretFiles } from '../../shared/runtime/secret-files.ts';
 import type { Command, Context } from './context.ts';
@@ -26,6 +27,15 @@ const STATUSES: Readonly<Record<GoalStatus, true>> = {
   cancelled: true,
   rejected: true,
 };
+const ORIGINS: Readonly<Record<DeadOrigin, true>> = {
+  goals: true,
+  tasks: true,
+  cancel: true,
+  ready: true,
+  message: true,
+  vote: true,
+};
+
 const METHODS: Readonly<Record<VoteMethod, true>> = {
   majority: true,
   weighted: true,
@@ -214,6 +224,9 @@ function grammar(terminal: Terminal, finish: (code: ExitCode) => void): Program 
     .argument('[action]', 'list or redrive', oneOf('list', 'redrive'), 'list')
     .option('--id <id...>', 'redrive: the letters with these ids', everyWhole)
     .option('--all', 'redrive: all letters')
+    .option('--goal <goalId>', 'only letters of this goal')
+    .option('--code <code>', 'only letters with this cause')
+    .addOption(new Option('--origin <origin>', 'only letters from here').choices(Object.keys(ORIGINS)))
     .option('--json', 'list: print the records as a JSON array, one per line');
   runs(dead, async () => (await import('./commands/dead.ts')).dead);
 

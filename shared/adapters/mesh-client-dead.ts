@@ -2,12 +2,13 @@
 import { jetstream } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { z } from 'zod';
-import { decode } from '../protocol/codec.ts';
-import { DeadLetter } from '../protocol/dead.ts';
+import { decode, encode } from '../protocol/codec.ts';
+import { DeadLetter, LETTER_PAYLOAD_MAX } from '../protocol/dead.ts';
 import { isTerminalGoal } from '../protocol/goal.ts';
 import { isId } from '../protocol/ids.ts';
 import type { Subjects } from '../protocol/subjects.ts';
 import { isTerminalTask } from '../protocol/task.ts';
+import { submissionAgain } from './mesh-client-again.ts';
 import { REQUEST_TIMEOUT_MS, readMessage, scanStream } from './mesh-client-read.ts';
 import { recordReader } from './mesh-client-records.ts';
 import { publishOnce } from './mesh-client-submit.ts';
@@ -19,7 +20,8 @@ export interface StoredLetter {
 }
 
 export type Redriven =
-  | { readonly done: true; readonly subject: string }
+  /** `goalId`: the letter is about a task that failed, and its goal runs again under this id. */
+  | { readonly done: true; readonly subject: string; readonly goalId?: string }
   /** The letter is kept; `why` says what was expected and what to do instead. */
   | { readonly done: false; readonly why: string };
 
@@ -41,6 +43,33 @@ export function deadLetters(nc: NatsConnection, subjects: Subjects) {
     const goal = await records.goal(named.value.goalId);
     if (goal === undefined || (letter.origin === 'cancel' && !isTerminalGoal(goal.record))) return undefined;
     return `goal ${named.value.goalId} is already ${goal.record.status}, so the same goalId would be ignored: submit it again under another one`;
+  }
+
+  /** A task that failed for good: its goal is submitted again, under an id that follows from its own. */
+  async function rerun({ goalId = '', taskId = '' }: DeadLetter, messageId: string): Promise<Redriven> {
+    const goal = (await records.goal(goalId))?.record;
+    if (goal === undefined) return { done: false, why: `there is no goal ${goalId} any more` };
+    if (!isTerminalGoal(goal)) {
+      const why = `goal ${goalId} goes on without task ${taskId}; when it is over it can run again as a whole`;
+      return { done: false, why };
+    }
+    const again = submissionAgain(goal, await records.tasks(goalId));
+    if (!again.ok) return { done: false, why: again.why };
+    // Another letter of the same goal was first.
+    const body = (await records.goal(again.goalId)) === undefined ? encode(again.submission) : undefined;
+    const limit = nc.info?.max_payload ?? Number.POSITIVE_INFINITY;
+    if (body !== undefined && body.length > limit)
+      return {
+        done: false,
+        why: `goal ${goalId} as one message is ${body.length} bytes, and this broker takes ${limit}`,
+      };
+    if (body !== undefined) await publishOnce(js, subjects.goalsSubmit, body, messageId);
+    return { done: true, subject: subjects.goalsSubmit, goalId: again.goalId };
+  }
+
+  async function remove(sequence: number): Promise<void> {
+    const manager = await js.jetstreamManager(false);
+    await manager.streams.deleteMessage(subjects.deadStream, sequence, false);
   }
 
   return {
@@ -65,22 +94,35 @@ export function deadLetters(nc: NatsConnection, subjects: Subjects) {
     },
 
     /**
-     * Publishes the letter's payload on its own subject again and deletes the letter. The message id is the letter's sequence: a
+     * Publishes the letter's payload on its own subject again, or the goal of a task that failed, and deletes the letter. The message id is the letter's sequence: a
      * redrive that died between the two steps, or two at once, put it back once (within the stream's duplicate window).
      */
     async redrive(stored: StoredLetter): Promise<Redriven> {
       const { letter, sequence } = stored;
+      const messageId = `${subjects.deadStream}-${sequence}`;
+      if (isOfTask(subjects, letter)) {
+        const outcome = await rerun(letter, messageId);
+        if (outcome.done) await remove(sequence);
+        return outcome;
+      }
       const wrong = misdirected(subjects, letter);
       if (wrong !== undefined) return { done: false, why: wrong };
+      if (letter.payload.length >= LETTER_PAYLOAD_MAX)
+        return { done: false, why: 'it was too large to be kept whole: whoever sent it must send it again' };
       const payload = Buffer.from(letter.payload, 'base64');
       const why = await futility(stored, payload);
       if (why !== undefined) return { done: false, why };
-      await publishOnce(js, letter.subject, payload, `${subjects.deadStream}-${sequence}`);
-      const manager = await js.jetstreamManager(false);
-      await manager.streams.deleteMessage(subjects.deadStream, sequence, false);
+      await publishOnce(js, letter.subject, payload, messageId);
+      await remove(sequence);
       return { done: true, subject: letter.subject };
     },
   };
+}
+
+/** Of a task that failed for good, as against a refused shorthand. */
+function isOfTask(subjects: Subjects, { origin, subject, goalId, taskId }: DeadLetter): boolean {
+  const ofItem = subject.startsWith(subjects.readyWildcard.slice(0, -1));
+  return origin === 'tasks' && ofItem && isId(goalId) && isId(taskId);
 }
 
 /**

@@ -2,20 +2,19 @@
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { DeadLetters } from '../ports.ts';
 import { encode } from '../protocol/codec.ts';
+import { LETTER_PAYLOAD_MAX } from '../protocol/dead.ts';
 import type { Subjects } from '../protocol/subjects.ts';
 import { publishOne } from './publish.ts';
 
 const RETRY_MS = 250;
 const TRIES_MAX = 40;
-/** A letter whose payload would not fit a message keeps the head of it. */
-const PAYLOAD_MAX = 700_000;
 
 export function natsDeadLetters(nc: NatsConnection, subjects: Subjects): DeadLetters {
   return {
     async put(letter, dedupe) {
       const kept =
-        letter.payload.length > PAYLOAD_MAX
-          ? { ...letter, payload: letter.payload.slice(0, PAYLOAD_MAX - (PAYLOAD_MAX % 4)) }
+        letter.payload.length > LETTER_PAYLOAD_MAX
+          ? { ...letter, payload: letter.payload.slice(0, LETTER_PAYLOAD_MAX) }
           : letter;
       const write = { subject: subjects.dead(letter.origin), data: encode(kept), dedupe };
       for (let tries = 1; ; tries += 1) {

@@ -9,6 +9,9 @@ import { jsonArray, safeLine } from '../render/text.ts';
 import type { Terminal } from '../terminal.ts';
 
 const Options = z.object({
+  goal: z.string().optional(),
+  code: z.string().optional(),
+  origin: z.string().optional(),
   id: z.array(z.number()).optional(),
   all: z.boolean().default(false),
   json: z.boolean().default(false),
@@ -16,20 +19,35 @@ const Options = z.object({
 
 export async function dead(context: Context, args: readonly string[], given: unknown): Promise<ExitCode> {
   const { terminal } = context;
-  const { id, all, json } = Options.parse(given);
+  const { id, all, json, ...filter } = Options.parse(given);
   const redrives = args[0] === 'redrive';
-  if (redrives === (id === undefined && !all) || (id !== undefined && all)) {
-    throw new CommandFailure(EXIT.usage, 'expected "dead list", or "dead redrive" with either --id or --all');
+  const some = Object.values(filter).some((wanted) => wanted !== undefined);
+  const named = [id !== undefined, all, some].filter((is) => is).length;
+  if (redrives ? named !== 1 : id !== undefined || all) {
+    throw new CommandFailure(
+      EXIT.usage,
+      'expected "dead list [--goal, --code, --origin]", or "dead redrive" with --id, with --all, or with some of --goal, --code and --origin',
+    );
   }
   return withMesh(context, async (mesh) => {
     if (id !== undefined) return redrive(terminal, mesh, await chosen(mesh, id));
-    const letters = await everyLetter(terminal, mesh);
-    if (all) return redrive(terminal, mesh, letters);
+    const letters = (await everyLetter(terminal, mesh)).filter((stored) => fits(stored, filter));
+    if (redrives) return redrive(terminal, mesh, letters);
     if (json) terminal.out(jsonArray(letters.map(({ sequence, letter }) => ({ id: sequence, ...letter }))));
     else if (letters.length > 0) terminal.out(deadTable(terminal.screen(), letters));
-    else terminal.note(`mesh "${mesh.subjects.mesh}" has no dead letters`);
+    else terminal.note(`mesh "${mesh.subjects.mesh}" has no ${some ? 'such ' : ''}dead letters`);
     return EXIT.done;
   });
+}
+
+type Filter = Pick<z.infer<typeof Options>, 'goal' | 'code' | 'origin'>;
+
+function fits({ letter }: StoredLetter, { goal, code, origin }: Filter): boolean {
+  return (
+    (goal === undefined || letter.goalId === goal) &&
+    (code === undefined || letter.reason.code === code) &&
+    (origin === undefined || letter.origin === origin)
+  );
 }
 
 async function everyLetter(terminal: Terminal, mesh: MeshClient): Promise<readonly StoredLetter[]> {
@@ -62,12 +80,16 @@ async function redrive(terminal: Terminal, mesh: MeshClient, letters: readonly S
   for (const stored of letters) {
     const outcome = await mesh.dead.redrive(stored);
     if (outcome.done) {
-      terminal.out(`letter ${stored.sequence} went to ${safeLine(outcome.subject)} again`);
+      terminal.out(
+        outcome.goalId === undefined
+          ? `letter ${stored.sequence} went to ${safeLine(outcome.subject)} again`
+          : `letter ${stored.sequence}: goal ${safeLine(stored.letter.goalId ?? '')} runs again as ${safeLine(outcome.goalId)}`,
+      );
       continue;
     }
     kept += 1;
     terminal.note(`letter ${stored.sequence} is kept: ${safeLine(outcome.why)}`);
   }
-  if (letters.length === 0) terminal.note('there are no dead letters');
+  if (letters.length === 0) terminal.note('there are no such dead letters');
   return kept === 0 ? EXIT.done : EXIT.failed;
 }

@@ -52,6 +52,87 @@ describe('dead list', () => {
   });
 });
 
+describe('a choice of letters', () => {
+  it('is listed, and redriven, by goal, cause and origin', async () => {
+    const { subjects } = mesh;
+    const submission = (description: string, more: Partial<DeadLetter>) =>
+      mesh.bury(letter('goals', subjects.goalsSubmit, { description }, more));
+    await submission('a', { goalId: 'g1' });
+    await submission('b', { goalId: 'g2' });
+    await submission('c', { goalId: 'g2', reason: { code: 'invalid_json', message: '' } });
+    await mesh.bury(letter('tasks', subjects.taskShorthand('echo'), { description: 'd' }, { goalId: 'g2' }));
+    const listed = async (...filter: string[]) => {
+      const { stdout } = await mesh.run(['dead', 'list', '--json', ...filter]);
+      return (JSON.parse(stdout) as { id: number }[]).map(({ id }) => id);
+    };
+    expect(await listed('--goal', 'g2')).toEqual([2, 3, 4]);
+    expect(await listed('--goal', 'g2', '--origin', 'goals')).toEqual([2, 3]);
+    expect(await listed('--code', 'invalid_json')).toEqual([3]);
+    expect((await mesh.run(['dead', 'list', '--goal', 'nobody'])).stderr).toContain('has no such dead letters');
+    const { code, stdout } = await mesh.run(['dead', 'redrive', '--goal', 'g2', '--code', 'invalid_schema']);
+    expect([code, stdout.split('\n').length]).toEqual([0, 2]);
+    expect(await left()).toEqual([1, 3]);
+  });
+});
+
+describe('the letter of a failed task', () => {
+  const error = { code: 'echo_failed', message: 'no' };
+  const ended = { status: 'failed', error, finishedAt: at(1) } as const;
+  const ofTask = (goalId: string, taskId: string) =>
+    letter('tasks', mesh.subjects.readySubject('echo', goalId, taskId), { goalId, taskId }, { goalId, taskId });
+  const bodies = async () => (await mesh.messages(mesh.subjects.goalsStream)).map((message) => message.json());
+
+  it('makes its goal run again under an id of its own, with the same tasks, and once for all letters of the goal', async () => {
+    await mesh.putGoal(goalRecord({ goalId: 'g', ...ended, budget: { usd: 1 }, input: { a: 1 } }));
+    const task = { goalId: 'g', capability: 'echo', ...ended } as const;
+    await mesh.putTask(taskRecord({ ...task, taskId: 'one', dependents: ['two'] }));
+    await mesh.putTask(taskRecord({ ...task, taskId: 'two', dependencies: ['one'], maxAttempts: 7 }));
+    await mesh.bury(ofTask('g', 'one'));
+    await mesh.bury(ofTask('g', 'two'));
+    const { code, stdout } = await mesh.run(['dead', 'redrive', '--id', '1']);
+    expect([code, stdout]).toEqual([0, 'letter 1: goal g runs again as g-again']);
+    const [body] = await bodies();
+    expect(body).toMatchObject({
+      goalId: 'g-again',
+      budget: { usd: 1 },
+      input: { a: 1 },
+      tasks: [
+        { taskId: 'one', capability: 'echo', dependencies: [] },
+        { taskId: 'two', capability: 'echo', dependencies: ['one'], maxAttempts: 7 },
+      ],
+    });
+    await mesh.putGoal(goalRecord({ goalId: 'g-again' }));
+    expect((await mesh.run(['dead', 'redrive', '--all'])).code).toBe(0);
+    expect(await bodies()).toHaveLength(1);
+    expect(await left()).toEqual([]);
+  });
+
+  it('plans anew what was planned, and waits for the end of what still runs', async () => {
+    await mesh.putGoal(goalRecord({ goalId: 'p', ...ended }));
+    await mesh.putTask(taskRecord({ goalId: 'p', taskId: 'plan', capability: 'plan', ...ended }));
+    await mesh.putGoal(goalRecord({ goalId: 'live' }));
+    await mesh.bury(ofTask('p', 'plan'));
+    await mesh.bury(ofTask('live', 't'));
+    const { code, stderr } = await mesh.run(['dead', 'redrive', '--all']);
+    expect([code, stderr]).toEqual([
+      1,
+      'letter 2 is kept: goal live goes on without task t; when it is over it can run again as a whole',
+    ]);
+    expect(await bodies()).toEqual([expect.objectContaining({ goalId: 'p-again' })]);
+    expect((await bodies())[0]).not.toHaveProperty('tasks');
+  });
+
+  it('is kept when the letter holds only the head of what was sent', async () => {
+    const payload = Buffer.alloc(525_000).toString('base64');
+    await mesh.bury({ ...letter('goals', mesh.subjects.goalsSubmit, {}), payload });
+    const { code, stderr } = await mesh.run(['dead', 'redrive', '--all']);
+    expect([code, stderr]).toEqual([
+      1,
+      'letter 1 is kept: it was too large to be kept whole: whoever sent it must send it again',
+    ]);
+  });
+});
+
 describe('dead redrive', () => {
   it('puts submissions back on their subject and removes the letters', async () => {
     const { subjects } = mesh;
