@@ -72,12 +72,14 @@ export async function verifyLog(nc: NatsConnection, subjects: Subjects, options:
       continue;
     }
     counts.revisions += 1;
-    report.find(audit.revision(auditedOf(subjects, message)));
+    // First the stream itself: of a gap it knows more than the log's own chain does, and each is told once.
     const standing = message.originSequence === undefined ? undefined : await truth.upTo(message.originSequence);
+    report.find(audit.revision(auditedOf(subjects, message)));
     if (standing === undefined) continue;
     counts.compared += 1;
     report.find(differenceOf(subjects, message, standing));
   }
+  report.find(audit.rest());
   await truth.rest();
   if (behind > 0) {
     const message = `log: it ends with revision ${logged} and lacks ${behind} later ones of ${dagStream}: the broker lags, or has stopped copying`;

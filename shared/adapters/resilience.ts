@@ -152,7 +152,7 @@ export function createPolicy(options: PolicyOptions, observer: PolicyObserver, t
     observer.breakerState(name, state);
   }
   breaker.onStateChange((state) => {
-    tell(METRIC[state]);
+    tell(BREAKER_STATE[state]);
     if (state !== cockatiel.CircuitState.Open) return;
     const since = Date.now();
     openedAt = since;
@@ -162,7 +162,7 @@ export function createPolicy(options: PolicyOptions, observer: PolicyObserver, t
     };
     setTimeout(moveOn, options.breaker.halfOpenAfterMs).unref();
   });
-  tell(METRIC[breaker.state]);
+  tell(BREAKER_STATE[breaker.state]);
 
   const guards = cockatiel.wrap(cockatiel.bulkhead(options.bulkhead.limit, options.bulkhead.queue), breaker);
   // abortOnReturn off: the signal of an attempt then aborts for one reason only, and `timed` can tell a timeout from a failure.
@@ -278,7 +278,8 @@ export function createPolicy(options: PolicyOptions, observer: PolicyObserver, t
   };
 }
 
-const METRIC: Readonly<Record<cockatiel.CircuitState, BreakerState>> = {
+/** What the metrics say of a breaker. */
+export const BREAKER_STATE: Readonly<Record<cockatiel.CircuitState, BreakerState>> = {
   [cockatiel.CircuitState.Closed]: 0,
   [cockatiel.CircuitState.HalfOpen]: 1,
   [cockatiel.CircuitState.Open]: 2,

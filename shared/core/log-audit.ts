@@ -56,6 +56,8 @@ export interface LogAudit {
   revision(entry: AuditedRevision): readonly Finding[];
   request(roundId: string): void;
   ballot(roundId: string, agent: string): void;
+  /** What the log lacks of what agents said, once all of it was read: agents' words and records reach it on two ways, so either may come first. */
+  rest(): readonly Finding[];
   /** Goals, and keys of all kinds, met so far. */
   counts(): { readonly goals: number; readonly keys: number };
 }
@@ -82,6 +84,8 @@ export function logAudit(floor: number): LogAudit {
   const ended = new Set<string>();
   const requests = new Set<string>();
   const ballots = new Set<string>();
+  /** What decisions count and the log has not shown yet, by its key in one of the two above. */
+  const owed = new Map<string, Finding>();
   let keys = 0;
   let last = 0;
 
@@ -141,22 +145,22 @@ export function logAudit(floor: number): LogAudit {
     return found;
   }
 
-  function round(entry: AuditedRevision, record: RoundRecord): Finding[] {
-    const asked = new Set(record.ballots.map((ballot) => ballot.roundId));
-    const unasked = [...asked].filter((roundId) => !requests.has(roundId));
-    const uncast = record.ballots.filter(({ roundId, agent }) => !ballots.has(ballotKey(roundId, agent)));
-    for (const { roundId, agent } of record.ballots) ballots.delete(ballotKey(roundId, agent));
-    for (const roundId of asked) requests.delete(roundId);
-    return [
-      ...unasked.map((roundId): Finding => {
-        const message = `${entry.key}: ballots of round ${roundId} were counted, and its request is missing`;
-        return { code: 'missing_request', key: entry.key, message };
-      }),
-      ...uncast.map(({ roundId, agent }): Finding => {
-        const message = `${entry.key}: the ballot of ${agent} in round ${roundId} was counted, and is missing`;
-        return { code: 'missing_ballot', key: entry.key, message };
-      }),
-    ];
+  function round({ key }: AuditedRevision, record: RoundRecord): void {
+    for (const roundId of new Set(record.ballots.map((ballot) => ballot.roundId))) {
+      if (requests.delete(roundId)) continue;
+      const message = `${key}: ballots of round ${roundId} were counted, and its request is missing`;
+      owed.set(roundId, { code: 'missing_request', key, message });
+    }
+    for (const { roundId, agent } of record.ballots) {
+      const ballot = ballotKey(roundId, agent);
+      if (ballots.delete(ballot)) continue;
+      const message = `${key}: the ballot of ${agent} in round ${roundId} was counted, and is missing`;
+      owed.set(ballot, { code: 'missing_ballot', key, message });
+    }
+  }
+
+  function hear(key: string, heard: Set<string>): void {
+    if (!owed.delete(key)) heard.add(key);
   }
 
   function content(entry: AuditedRevision, before: KeyState | undefined, broken: boolean): Finding[] {
@@ -167,7 +171,8 @@ export function logAudit(floor: number): LogAudit {
       case 'task':
         return task(entry, what.record, before?.task, broken);
       case 'round':
-        return round(entry, what.record);
+        round(entry, what.record);
+        return [];
       case 'other':
         return [];
       case 'unreadable': {
@@ -209,8 +214,9 @@ export function logAudit(floor: number): LogAudit {
         });
       return found;
     },
-    request: (roundId) => void requests.add(roundId),
-    ballot: (roundId, agent) => void ballots.add(ballotKey(roundId, agent)),
+    request: (roundId) => hear(roundId, requests),
+    ballot: (roundId, agent) => hear(ballotKey(roundId, agent), ballots),
+    rest: () => [...owed.values()],
     counts: () => ({ goals: goals.size + ended.size, keys }),
   };
 }

@@ -42,6 +42,7 @@ export type TaskEvent =
       readonly by: Claimant;
       readonly result: Json;
       readonly step?: Step;
+      readonly salt: string;
       readonly cost: TaskCost;
     }
   /** The voters refused the candidate. */
@@ -261,6 +262,7 @@ function byHolder(
       const candidate = {
         result: event.result,
         rework: task.reworks ?? 0,
+        salt: event.salt,
         ...(event.step === undefined ? {} : { step: event.step }),
       };
       const record = {

@@ -22,7 +22,13 @@ export type TaskCost = z.infer<typeof TaskCost>;
 export const NO_COST: TaskCost = { usd: 0, inputTokens: 0, outputTokens: 0, messages: 0 };
 
 /** A result that waits for its voters' decision: persisted before the round, so that a takeover votes on it instead of working again. */
-const Candidate = z.object({ result: z.json(), rework: z.int().nonnegative(), step: Step.optional() });
+const Candidate = z.object({
+  result: z.json(),
+  rework: z.int().nonnegative(),
+  /** Random. Goes into the ids of the rounds about this result, so that nobody knows them before it stands. */
+  salt: z.string().optional(),
+  step: Step.optional(),
+});
 
 /** A task that failed for good, as those that do without its result see it. */
 export const TaskFailure = z.object({ taskId: Id, description: z.string(), error: ErrorInfo });

@@ -47,15 +47,19 @@ import { startPulling } from './pulling.ts';
 import { endpointCounts, serveInfo } from './service-info.ts';
 import { ownSignature, saidBus } from './signing.ts';
 import { collectAfterStart } from './start-up-memory.ts';
-import { engineEvents, healthEvents, modelObserver, monitorEvents, roundObserver, voterObserver } from './telemetry.ts';
+import { engineEvents, healthEvents, modelObserver, monitorEvents } from './telemetry.ts';
 import { mailEvents, messageCount, peerObserver, speechEvents } from './telemetry-messages.ts';
 import { currentTrace } from './tracing.ts';
 import { buryingBallots, buryingRequests } from './vote/burying.ts';
+import { breakersObserver, roundObserver, voterObserver } from './vote-telemetry.ts';
 import { holdRound } from './vote/proposer.ts';
 import { serveVotes } from './vote/voter.ts';
+import { votersOf } from './voters.ts';
 
 const TICK_MS = 200;
 const IDENTITY_AGAIN_MS = 500;
+/** A voter that let so many deadlines in a row pass is left out, for 10 s at first. No round of a task lasts longer than a minute. */
+const VOTER_BREAKERS = { failures: 3, openMs: 10_000, openMsMax: 300_000, trialMsMax: 120_000 };
 const VOTES_QUEUED_MAX = 256;
 
 /** Runs an agent until it is told to stop. Every way to fail ends the process with one line that says what to do. */
@@ -197,7 +201,12 @@ async function live(
   };
   const calls = callsOn(speaking);
   const policies = peerPolicies(peerObserver(log, metrics));
-  const deps: Deps = { ...onBroker, bus, handOver: handOverBy(calls) };
+  const voters = votersOf(async () => {
+    const { createBreakers } = await import('../adapters/breakers.ts');
+    return createBreakers(VOTER_BREAKERS, breakersObserver(log, metrics));
+  });
+  const registry = voters.watching(onBroker.registry);
+  const deps: Deps = { ...onBroker, bus, registry, electors: voters, handOver: handOverBy(calls) };
   const startedAt = timestamp(Date.now());
   const begins = beginsOf(manifest);
   const lasting = {
@@ -219,23 +228,17 @@ async function live(
     metrics.modelTokens.inc({ model: name, type: 'output' }, usage.outputTokens);
     if (outcome === 'ok' || outcome === 'invalid_output') watch?.answered();
   };
+  const rounds = buryingBallots(
+    roundObserver(log, metrics, (event) => voters.heard(event)),
+    deps,
+  );
   const engine = engineOf(deps, {
     runHandler: (ledgers) => {
       const desk = deskOf({ deps, calls, ledgers, policies });
       return handlerRunner(deps, manifest, { tracing, model, ledgers, observe }, desk, log);
     },
     hold: traces.rounds((spec) =>
-      holdRound(
-        {
-          bus: deps.bus,
-          store: deps.store,
-          clock: deps.clock,
-          subjects,
-          agentId,
-          observer: buryingBallots(roundObserver(log, metrics), deps),
-        },
-        spec,
-      ),
+      holdRound({ bus: deps.bus, store: deps.store, clock: deps.clock, subjects, agentId, observer: rounds }, spec),
     ),
     predict: offers.predict,
   });

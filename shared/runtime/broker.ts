@@ -1,4 +1,5 @@
 /** Everything of an agent that lives on the broker, behind the ports. */
+import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { natsBlobs } from '../adapters/nats-blobs.ts';
 import { natsBus } from '../adapters/nats-bus.ts';
@@ -18,6 +19,7 @@ import type { Tracing } from './tracing.ts';
 
 export type Connection = Awaited<ReturnType<typeof connectBroker>>;
 
+const SALT_BYTES = 16;
 const RETRY_MS_MIN = 250;
 const RETRY_MS_MAX = 5_000;
 
@@ -78,7 +80,7 @@ export function depsOn(
   communication: CommunicationPrice,
   events: EngineEvents,
   tracing: Tracing,
-): Omit<Deps, 'handOver'> {
+): Omit<Deps, 'handOver' | 'electors'> {
   return {
     store: natsDagStore(nc, subjects, { measureFlush: true }),
     bus: natsBus(nc),
@@ -89,6 +91,7 @@ export function depsOn(
     registry: natsRegistry(nc, subjects),
     clock: systemClock,
     random: Math.random,
+    salt: () => randomBytes(SALT_BYTES).toString('base64url'),
     subjects,
     agentId,
     events,

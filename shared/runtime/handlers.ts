@@ -17,8 +17,9 @@ import { BlobUnusable, resolved } from './engine/values.ts';
 import type { Manifest } from './manifest.ts';
 import type { Desk } from './peers/desk.ts';
 import { doneFor, workOn } from './peers/working.ts';
-import { roundOf } from './vote/discussion.ts';
-import { RoundOver, type VoterDeps } from './vote/voter.ts';
+import { joined, parted, roundOf } from './vote/discussion.ts';
+import { mayAsk } from './vote/identity.ts';
+import { OtherQuestion, RoundOver, type VoterDeps } from './vote/voter.ts';
 
 const NO_LIMITS = {};
 const NOTHING_DONE: TaskContext['done'] = [];
@@ -167,12 +168,9 @@ export function voterOf(
         cost = addCost(cost, more);
       },
     };
-    const context = {
-      ...request,
-      ...(request.context === undefined ? {} : { context: await resolved(deps, request.context) }),
-    };
+    const asked = await wholeOf(deps, request);
     const opine = () =>
-      vote(context, {
+      vote(asked, {
         agentId: deps.agentId,
         signal,
         log: {
@@ -185,4 +183,18 @@ export function voterOf(
     given(cost);
     return opinion;
   };
+}
+
+/**
+ * The request with its context whole: a large one is referred to. What a discussion added stays beside it.
+ *
+ * @throws OtherQuestion when the id of the round is that of another question.
+ */
+async function wholeOf(deps: Deps, request: VoteRequest): Promise<VoteRequest> {
+  const { roundId, goalId, proposal, options } = request;
+  const { original, discussion } = parted(request.context);
+  const context = await resolved(deps, original);
+  if (!mayAsk(roundOf(roundId), { goalId, proposal, options, context })) throw new OtherQuestion();
+  const whole = discussion === undefined ? context : joined(context, discussion);
+  return whole === undefined ? request : { ...request, context: whole };
 }

@@ -1,7 +1,8 @@
 /** Every label that a metric may have, and what bounds its values: a metric with another label does not compile (I10). Printed in docs/metrics.md. */
 export const LABELS = {
   agent: 'AGENT_ID of the agent that exposes it',
-  breaker: 'name of a circuit breaker: `model`, or `peer <agentId>` for at most 50 peers, a further one is `other`',
+  breaker:
+    'name of a circuit breaker: `model`; `peer <agentId>` for at most 50 peers, a further one is `other`; or `voter:<agentId>` for a voter that let a deadline pass, at most 100 of them, and none that is gone',
   capability: 'at most 100 capabilities an agent; a further one is `other`',
   check: '`broker`, `consumers`, `model`, `stopping`: what `/readyz` looks at',
   code: 'error code; at most 50 an agent, a further one is `other`',

@@ -120,7 +120,7 @@ export function metricsOf(capabilities: readonly string[] = []) {
     ),
     votesIgnored: counter(
       'conclave_vote_requests_ignored_total',
-      'Vote requests that this agent did not answer, by reason malformed, not_in_roster, foreign_reply, deadline_passed, in_progress, overloaded, over or stopping',
+      'Vote requests that this agent did not answer, by reason malformed, not_in_roster, foreign_reply, deadline_passed, in_progress, overloaded, over, other_question or stopping',
       ['reason'],
     ),
     breakerState: gauge('conclave_breaker_state', '0 closed, 1 half-open, 2 open', ['breaker']),
@@ -238,6 +238,7 @@ const VOTES_IGNORED: Readonly<Record<IgnoredReason, 0>> = {
   in_progress: 0,
   overloaded: 0,
   over: 0,
+  other_question: 0,
   stopping: 0,
 };
 

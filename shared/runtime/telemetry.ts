@@ -1,4 +1,4 @@
-/** Events of the engine, the votes and the model -> log lines with stable names, and metrics. The only file that names log events of the engine. */
+/** Events of the engine and the model -> log lines with stable names, and metrics. The only file that names log events of the engine. */
 import type { Logger } from 'pino';
 import type { UsageDoubt } from '../adapters/openai-usage.ts';
 import type { GoalRecord } from '../protocol/goal.ts';
@@ -12,7 +12,6 @@ import type { ModelObserver } from './models.ts';
 import { type MonitorDeps, SURVEY_PARTS } from './monitor/monitor.ts';
 import type { EndpointCounts } from './service-info.ts';
 import type { Tracing } from './tracing.ts';
-import type { RoundObserver, VoterObserver } from './vote/observer.ts';
 
 /** Distinct capabilities, message types... that get a label of their own. */
 const LABELS_MAX = 100;
@@ -210,96 +209,6 @@ export function engineEvents(
           'ready tasks wait for a capability that no live agent has',
         );
     },
-  };
-}
-
-export function roundObserver(log: Logger, metrics: Metrics): RoundObserver {
-  return {
-    asked: ({ roundId, correlationId, voters, again }) =>
-      log.debug({ event: 'vote.asked', roundId, correlationId, voters, again }, 'voters asked'),
-    counted: ({ roundId, correlationId, ballot }) =>
-      log.debug(
-        { event: 'vote.counted', roundId, correlationId, agent: ballot.agent, position: ballot.position },
-        'ballot counted',
-      ),
-    rejected({ roundId, correlationId, reason, token, detail }) {
-      metrics.ballotsRejected.inc({ reason });
-      // A round that stops early has late ballots as a rule.
-      if (reason === 'late') {
-        log.debug(
-          { event: 'vote.ballot_rejected', roundId, correlationId, reason, agent: token, detail },
-          'late ballot',
-        );
-        return;
-      }
-      log.warn(
-        { event: 'vote.ballot_rejected', roundId, correlationId, reason, agent: token, detail },
-        'ballot not counted',
-      );
-    },
-    ended: ({ roundId, correlationId, silent }) => {
-      if (silent.length > 0)
-        log.warn(
-          { event: 'vote.silent', roundId, correlationId, voters: silent },
-          'voters did not answer by the deadline',
-        );
-    },
-    decided({ record, method, outcome, durationMs, created }) {
-      if (created) {
-        metrics.voteRounds.inc({ method, outcome });
-        metrics.voteRoundSeconds.observe({ method }, durationMs / 1_000);
-      }
-      const { roundId, goalId, taskId, correlationId, position } = record;
-      log.info(
-        {
-          event: 'vote.decided',
-          roundId,
-          goalId,
-          taskId,
-          correlationId,
-          outcome,
-          position,
-          ballots: record.ballots.length,
-          durationMs,
-          created,
-        },
-        'round decided',
-      );
-    },
-  };
-}
-
-export function voterObserver(log: Logger, metrics: Metrics): VoterObserver {
-  return {
-    ignored({ reason, roundId, detail }) {
-      metrics.votesIgnored.inc({ reason });
-      if (reason === 'over')
-        log.info({ event: 'vote.over', roundId }, 'the round was over before this voter had decided');
-      else if (reason !== 'not_in_roster')
-        log.warn({ event: 'vote.ignored', reason, roundId, detail }, 'vote request not answered');
-    },
-    answered({ roundId, correlationId, ballot, repeated }) {
-      if (!repeated)
-        metrics.ballots.inc({
-          position:
-            ballot.position === 'approve' || ballot.position === 'reject' || ballot.position === 'abstain'
-              ? ballot.position
-              : 'option',
-        });
-      log.info(
-        {
-          event: 'vote.answered',
-          roundId,
-          correlationId,
-          position: ballot.position,
-          rationale: ballot.rationale,
-          repeated,
-        },
-        'ballot given',
-      );
-    },
-    failed: ({ roundId, correlationId, step, error }) =>
-      log.error({ event: 'vote.failed', roundId, correlationId, step, err: error }, 'voting failed'),
   };
 }
 

@@ -107,7 +107,7 @@ describe('a transition', () => {
 
 function audited(entries: readonly LogEntry[], chained = true): Finding[] {
   const audit = logAudit(0);
-  return entries.flatMap((entry, index): readonly Finding[] => {
+  const found = entries.flatMap((entry, index): readonly Finding[] => {
     if (entry.kind === 'vote') audit.request(entry.record.roundId);
     if (entry.kind === 'ballot') audit.ballot(entry.record.roundId, entry.record.agent);
     if (entry.kind !== 'goal' && entry.kind !== 'task' && entry.kind !== 'round') return [];
@@ -122,6 +122,7 @@ function audited(entries: readonly LogEntry[], chained = true): Finding[] {
       content,
     });
   });
+  return [...found, ...audit.rest()];
 }
 
 /** What a removed message leaves behind: a decision that counts a ballot, or a ballot that answers a request, nobody has. */
@@ -145,6 +146,18 @@ describe('the audit', () => {
         const entries = logged.flatMap((index) => happened[index]?.entry ?? []);
         expect(audited(entries)).toEqual([]);
         expect(audited(entries, false)).toEqual([]);
+      }),
+      RUNS,
+    );
+  });
+
+  test('finds nothing either where all that agents said comes after the records', () => {
+    fc.assert(
+      fc.property(seed, size, (one, tasks) => {
+        const entries = logOf(one, tasks).happened.map(({ entry }) => entry);
+        const isSaid = ({ kind }: LogEntry): boolean => kind === 'vote' || kind === 'ballot';
+        const late = [...entries.filter((entry) => !isSaid(entry)), ...entries.filter(isSaid)];
+        expect(audited(late)).toEqual([]);
       }),
       RUNS,
     );

@@ -26,7 +26,7 @@ const event: fc.Arbitrary<TaskEvent> = fc.oneof(
   fc.record({ type: fc.constant('release' as const) }),
   { weight: 3, arbitrary: fc.record({ type: fc.constant('claim' as const), by: claimant, redelivered: fc.boolean() }) },
   fc.record({ type: fc.constant('complete' as const), by: claimant, result, cost, at }),
-  fc.record({ type: fc.constant('propose' as const), by: claimant, result, cost }),
+  fc.record({ type: fc.constant('propose' as const), by: claimant, result, salt: fc.string(), cost }),
   fc.record({
     type: fc.constant('reject' as const),
     by: claimant,
@@ -246,12 +246,17 @@ describe('a task', () => {
     fc.assert(
       fc.property(birth, claimant, result, cost, (first, by, said, spent) => {
         const events: TaskEvent[] = [
-          { type: 'propose', by, result: said, cost: spent },
+          { type: 'propose', by, result: said, salt: 'salt', cost: spent },
           { type: 'fail', by, error: { code: 'no_consensus', message: '' }, final: false, cost: NO_COST, at: AT },
           { type: 'claim', by: { ...by, agentId: 'eve' }, redelivered: true },
         ];
         const last = live({ ...first, maxAttempts: 5 }, events).at(-1)?.after;
-        expect(last).toMatchObject({ status: 'in_progress', agentId: 'eve', attempt: 2, candidate: { result: said } });
+        expect(last).toMatchObject({
+          status: 'in_progress',
+          agentId: 'eve',
+          attempt: 2,
+          candidate: { result: said, salt: 'salt' },
+        });
       }),
     );
   });

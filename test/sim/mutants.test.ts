@@ -20,6 +20,7 @@ const GOAL_MACHINE = 'shared/core/goal-machine.ts';
 const BUDGET = 'shared/core/budget.ts';
 const REVISIONS = 'shared/runtime/engine/revisions.ts';
 const REPAIR = 'shared/core/repair.ts';
+const REVIEW = 'shared/runtime/engine/review.ts';
 
 const startsWithItsOnlyDependency: Edit = {
   file: PROPAGATE,
@@ -35,6 +36,30 @@ interface Mutant {
 }
 
 const MUTANTS: readonly Mutant[] = [
+  {
+    guard: 'I7: whoever takes a task over finds what was decided on its result',
+    name: 'standing-decision',
+    finds: /I7 one result was decided/,
+    edits: [
+      {
+        file: REVIEW,
+        from: 'fresh ? { series: 1 } : await standingOf(deps, vote, roundIdOf)',
+        to: 'fresh ? { series: 1 } : { series: task.attempt }',
+      },
+    ],
+  },
+  {
+    guard: 'I7: only an approval completes a task that has voters',
+    name: 'approval',
+    finds: /I7 .* its voters never approved/,
+    edits: [
+      {
+        file: ATTEMPT,
+        from: "verdict.kind === 'approved') return true",
+        to: "verdict.kind !== 'rejected') return true",
+      },
+    ],
+  },
   {
     guard: 'I1: the compare-and-set on task records',
     name: 'task-cas',

@@ -147,7 +147,7 @@ export function goalRun(random: () => number, tasks: number): readonly Happened[
         continue;
       }
       for (let approved = !voted; !approved && status() === 'in_progress'; ) {
-        const proposed = does({ type: 'propose', by, result: 1, cost: NO_COST });
+        const proposed = does({ type: 'propose', by, result: 1, salt: 'salt', cost: NO_COST });
         yield;
         rounds += 1;
         approved = random() < 0.6;

@@ -9,6 +9,7 @@ import { isBlobRef } from '../../shared/protocol/ids.ts';
 import { Award } from '../../shared/protocol/peer.ts';
 import { PLAN_TASK, Revision } from '../../shared/protocol/plan.ts';
 import { isTerminalTask, TaskRecord } from '../../shared/protocol/task.ts';
+import { RoundRecord } from '../../shared/protocol/vote.ts';
 import type { Revision as StreamRevision } from './memory-dag.ts';
 import { type FinalGraph, finalGraph, MICRO, resultOf, type SimGoal } from './sim-goals.ts';
 import { repairedProblems } from './sim-repairs.ts';
@@ -26,13 +27,21 @@ interface History {
   readonly ledgers: Map<string, Written<Ledger>[]>;
   /** By goal, in the order in which they were written. */
   readonly revisions: Map<string, Written<Revision>[]>;
+  readonly rounds: Map<string, Written<RoundRecord>[]>;
   readonly items: { readonly task: string; readonly revision: number }[];
 }
 
 const decoder = new TextDecoder();
 
 function readHistory(stream: readonly StreamRevision[], problems: string[]): History {
-  const history: History = { goals: new Map(), tasks: new Map(), ledgers: new Map(), revisions: new Map(), items: [] };
+  const history: History = {
+    goals: new Map(),
+    tasks: new Map(),
+    ledgers: new Map(),
+    revisions: new Map(),
+    rounds: new Map(),
+    items: [],
+  };
   const keep = <T>(into: Map<string, Written<T>[]>, id: string, record: T, revision: number): void => {
     into.set(id, [...(into.get(id) ?? []), { record, revision }]);
   };
@@ -49,6 +58,7 @@ function readHistory(stream: readonly StreamRevision[], problems: string[]): His
       if (kind === 'goal') keep(history.goals, id, GoalRecord.parse(json), revision);
       else if (kind === 'task') keep(history.tasks, id, TaskRecord.parse(json), revision);
       else if (kind === 'plan') keep(history.revisions, rest[0] ?? '', Revision.parse(json), revision);
+      else if (kind === 'round') keep(history.rounds, id, RoundRecord.parse(json), revision);
       else if (kind === 'ledger') keep(history.ledgers, id, Ledger.parse(json), revision);
     } catch (error) {
       problems.push(`PROTOCOL ${subject} at ${revision} does not fit its schema: ${String(error)}`);
@@ -71,9 +81,35 @@ export function violations(world: World): readonly string[] {
   for (const goal of world.goals) checkGoal(world, goal, history, problems);
   for (const [goalId, revisions] of history.revisions) checkRevisions(goalId, revisions, history, problems);
   for (const [goalId, revisions] of history.ledgers) checkLedger(goalId, revisions, problems);
+  checkRounds(history, problems);
   checkRest(world, problems);
   problems.push(...world.acks.problems);
   return problems;
+}
+
+/** I7: a round has one record, one result one decision, and a task with voters completes only with their approval. */
+function checkRounds({ rounds, tasks }: History, problems: string[]): void {
+  const decided = new Map<string, string[]>();
+  const approved = new Set<string>();
+  for (const [roundId, revisions] of rounds) {
+    if (revisions.length > 1) problems.push(`I7 round ${roundId} was written ${revisions.length} times`);
+    const record = revisions[0]?.record;
+    if (record?.consensus !== true) continue;
+    // The digest in a round's id is that of the result which it is about.
+    const result = roundId.replace(/-\d+$/, '');
+    decided.set(result, [...(decided.get(result) ?? []), roundId]);
+    if (record.position === 'approve') approved.add(`${record.goalId}.${record.taskId}`);
+  }
+  for (const roundIds of decided.values())
+    if (roundIds.length > 1)
+      problems.push(`I7 one result was decided ${roundIds.length} times: ${roundIds.join(', ')}`);
+  for (const [id, revisions] of tasks) {
+    const last = revisions.at(-1)?.record;
+    if (last?.status !== 'completed' || last.vote === undefined) continue;
+    // What peers pass on is nobody's answer yet; and one that had nobody to judge it says so.
+    const isJudged = last.step === undefined || (last.step.kind === 'answer' && last.step.approval === 'vote');
+    if (isJudged && !approved.has(id)) problems.push(`I7 ${id} completed, and its voters never approved it`);
+  }
 }
 
 function checkTask(

@@ -84,19 +84,23 @@ export function holdOf(deps: Deps, dice: Dice): HoldRound {
     const openedAt = timestamp(deps.clock.now());
     const before = await standing();
     if (before !== undefined) return before;
-    const { roundId, proposal, options, rule, roster, correlationId } = spec;
+    const { roundId, goalId = '', taskId = '', proposal, options, rule, roster, correlationId } = spec;
     spec.onSaid?.({ type: 'vote', bytes: 200, voters: roster.length, again: false });
     await new Promise<void>((resolve) => deps.clock.after(dice.int(1, 300), resolve));
     spec.signal.throwIfAborted();
     if (dice.chance(0.2)) spec.onSaid?.({ type: 'vote', bytes: 200, voters: 1, again: true });
     for (let ballot = dice.int(0, roster.length); ballot > 0; ballot -= 1) spec.onSaid?.({ type: 'ballot', bytes: 90 });
+    // Ballots that bear the outcome out, by the majority of the roster; none where there is no decision.
     const position = dice.chance(0.7) ? 'approve' : 'reject';
-    const outcome = dice.chance(0.2)
-      ? { consensus: false, reason: 'no_majority' as const }
-      : { consensus: true, position, votes: roster.length };
-    const ballots = roster.map((agent) => ({ roundId, agent, position, timestamp: openedAt }));
+    const decides = roster.length > 0 && dice.chance(0.8);
+    const outcome = decides
+      ? { consensus: true, position, votes: roster.length }
+      : { consensus: false, reason: 'insufficient_votes' as const };
+    const ballots = (decides ? roster : []).map((agent) => ({ roundId, agent, position, timestamp: openedAt }));
     const record: RoundRecord = {
       roundId,
+      goalId,
+      taskId,
       proposal,
       options: [...options],
       rule,

@@ -15,6 +15,7 @@ import type {
 import { decode } from '../../shared/protocol/codec.ts';
 import { CancelRequest } from '../../shared/protocol/goal.ts';
 import { AUCTION_CAPABILITY, PLAN_CAPABILITY, type Subjects } from '../../shared/protocol/subjects.ts';
+import { everybody } from '../../shared/runtime/vote/electors.ts';
 import { UNTRACED } from '../../shared/runtime/tracing.ts';
 import type { Deps } from '../../shared/runtime/engine/deps.ts';
 import { type Engine, engineOf } from '../../shared/runtime/engine/engine.ts';
@@ -102,6 +103,8 @@ export function startProcess(world: Surroundings, options: ProcessOptions): SimP
     registry: { list: () => life.answer(later(world, 0, () => world.registry.list())) },
     clock,
     random: dice.random,
+    salt: () => `salt${dice.int(1, 1_000_000_000)}`,
+    electors: everybody,
     subjects: world.subjects,
     agentId,
     handOver: handOverOf(world, calls),

@@ -12,7 +12,7 @@ import type { Ahead, Propagation, Together } from './propagate.ts';
 import { GOAL_ENDED } from './propagate.ts';
 import type { Closing } from './closing.ts';
 import type { Memory } from './memory.ts';
-import type { Reviewed } from './review.ts';
+import type { Proposed, Reviewed } from './review.ts';
 import type { readyMarks } from './items.ts';
 import type { Versioned } from './records.ts';
 import { BlobUnusable, inlineOrBlob, resolved } from './values.ts';
@@ -70,7 +70,7 @@ interface Parts {
   readonly runHandler: RunHandler;
   readonly review: (
     task: TaskRecord,
-    candidate: Json,
+    proposed: Proposed,
     dependencies: Readonly<Record<string, Json>>,
     signal: AbortSignal,
   ) => Promise<Reviewed>;
@@ -117,10 +117,6 @@ export function attemptsOf(parts: Parts): Attempts {
     async function run(): Promise<Next | undefined> {
       if (claimFirst || task.vote !== undefined) await claim.ensure();
       else after(CLAIM_AFTER_MS, () => void claim.ensure().catch(() => abort.abort(GONE)));
-      const left = Date.parse(task.deadline) - deps.clock.now();
-      after(Math.max(1, Math.min(task.timeoutMs, left)), () =>
-        abort.abort(left < task.timeoutMs ? late() : timeout(task)),
-      );
       const ahead = propagation.readAhead(task);
       // Awaited only at the end; until then nobody would hear of its failure.
       ahead.catch(() => undefined);
@@ -157,6 +153,12 @@ export function attemptsOf(parts: Parts): Attempts {
       });
     }
 
+    /** Ends the attempt after this time, and at the goal's deadline at the latest. Returns how to call that off. */
+    function limit(ms: number): () => void {
+      const left = Date.parse(task.deadline) - deps.clock.now();
+      return deps.clock.after(Math.max(1, Math.min(ms, left)), () => abort.abort(left < ms ? late() : timeout(task)));
+    }
+
     async function handler(values: Readonly<Record<string, Json>>): Promise<Made> {
       let step: Step | undefined;
       const current = claim.current();
@@ -174,7 +176,9 @@ export function attemptsOf(parts: Parts): Attempts {
           step = next;
         },
       };
-      const output = await Promise.race([parts.runHandler(call), aborted()]);
+      // Of the handler's own time: its voters have as much again, and a round that this cut short would never end, nor learn who was silent.
+      const stop = limit(task.timeoutMs);
+      const output = await Promise.race([parts.runHandler(call), aborted()]).finally(stop);
       const { goal } = memory.of(current.goalId);
       // Also that of the goal, which may end in the same transition.
       const beside = goal === undefined ? [current] : [current, goal.record];
@@ -187,15 +191,17 @@ export function attemptsOf(parts: Parts): Attempts {
       made: Made,
       values: Readonly<Record<string, Json>>,
     ): Promise<Made | undefined> {
-      if (candidateOf(current) === undefined) {
+      const fresh = candidateOf(current) === undefined;
+      if (fresh) {
         // The result is kept before anybody votes on it: whoever takes over votes on it instead of working again.
-        await claim.write({ type: 'propose', by: claim.by, ...fieldsOf(made), cost });
+        await claim.write({ type: 'propose', by: claim.by, ...fieldsOf(made), salt: deps.salt(), cost });
         cost = NO_COST;
       }
+      const stop = limit(Number.POSITIVE_INFINITY);
       const { verdict, messages, bytes } = await Promise.race([
-        parts.review(claim.current(), made.result, values, abort.signal),
+        parts.review(claim.current(), { result: made.result, fresh }, values, abort.signal),
         aborted(),
-      ]);
+      ]).finally(stop);
       cost = addCost(cost, { ...NO_COST, messages, bytes });
       if (verdict.kind === 'approved') {
         if (made.step === undefined) return made;

@@ -13,6 +13,7 @@ import type {
 } from '../../ports.ts';
 import type { Subjects } from '../../protocol/subjects.ts';
 import type { Tracing } from '../tracing.ts';
+import type { Electors } from '../vote/electors.ts';
 import type { EngineEvents } from './events.ts';
 
 export interface Deps {
@@ -25,6 +26,10 @@ export interface Deps {
   readonly registry: Registry;
   readonly clock: Clock;
   readonly random: Random;
+  /** What nobody can guess, as an id. */
+  readonly salt: () => string;
+  /** Who of the voters that are present is asked. */
+  readonly electors: Electors;
   readonly subjects: Subjects;
   readonly agentId: string;
   readonly events: EngineEvents;

@@ -70,9 +70,9 @@ export function engineOf(deps: Deps, options: EngineOptions): Engine {
     closing,
     marks,
     runHandler: options.runHandler(ledgers),
-    review: (task, candidate, dependencies, signal) => {
+    review: (task, proposed, dependencies, signal) => {
       if (task.vote === undefined) throw new Error('a task without a vote is never reviewed');
-      return review({ deps, ledgers, hold: options.hold }, task, task.vote, candidate, dependencies, signal);
+      return review({ deps, ledgers, hold: options.hold }, task, task.vote, proposed, dependencies, signal);
     },
     onProgress: (goalId, status) => progress.ended(goalId, status),
   });

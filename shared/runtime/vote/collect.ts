@@ -172,7 +172,8 @@ function endOf({ request, deadlineAt }: Discussion, round: DecidedRound, outstan
   const { ballots, decidedAt } = round;
   const atDeadline = decidedAt >= deadlineAt && decidedAt < deadlineAt + NOTICED_LATE_MS;
   const answered = ballots.map(({ agent }) => agent);
-  return { roundId, correlationId, answered, silent: atDeadline ? [...outstanding] : [] };
+  const [silent, unheard] = atDeadline ? [[...outstanding], []] : [[], [...outstanding]];
+  return { roundId, correlationId, answered, silent, unheard };
 }
 
 /**

@@ -46,8 +46,19 @@ export function contextAfter(context: Context, ballots: readonly Ballot[]): NonN
     ...(confidence === undefined ? {} : { confidence }),
     ...(rationale === undefined ? {} : { rationale: cut(rationale, share) }),
   }));
+  return joined(context, discussion);
+}
+
+export function joined(context: Context, discussion: NonNullable<Context>): NonNullable<Context> {
   if (isPlainObject(context)) return { ...context, discussion };
   return context === undefined ? { discussion } : { context, discussion };
+}
+
+/** An object's own keys, and what a discussion added to them. */
+export function parted(context: Context): { readonly original: Context; readonly discussion?: NonNullable<Context> } {
+  if (!isPlainObject(context) || !Object.hasOwn(context, 'discussion')) return { original: context };
+  const { discussion, ...original } = context;
+  return discussion === undefined || discussion === null ? { original: context } : { original, discussion };
 }
 
 /** At most `length` UTF-16 units, never half of a surrogate pair. */

@@ -32,11 +32,13 @@ export interface Rejected extends OfRound {
   readonly message?: Incoming;
 }
 
-/** How one discussion ended for its voters. Whoever had not answered when the others had decided is in neither list: that says nothing about it. */
+/** How one discussion ended for the voters that were asked. */
 export interface Ended extends OfRound {
   readonly answered: readonly string[];
-  /** Were asked, and the deadline passed without a ballot of theirs that counts. */
+  /** The deadline passed without a ballot of theirs that counts. */
   readonly silent: readonly string[];
+  /** The others had decided before they answered, which says nothing about them. */
+  readonly unheard: readonly string[];
 }
 
 export interface Decided {
@@ -69,6 +71,8 @@ export type IgnoredReason =
   | 'overloaded'
   /** Nobody waits for the answer any more. */
   | 'over'
+  /** The id of the round is made of another question. */
+  | 'other_question'
   | 'stopping';
 
 export interface Ignored {

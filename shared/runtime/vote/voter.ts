@@ -161,7 +161,7 @@ export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService 
     const span = tracing.begin(asked);
     const traceparent = span?.traceparent ?? asked;
     const opinion = await think(job, traceparent).finally(cancel);
-    const said = opinion === undefined ? OVER : (tooLate(job) ?? ballotOf(request, opinion));
+    const said = 'reason' in opinion ? opinion : (tooLate(job) ?? ballotOf(request, opinion));
     if ('reason' in said) {
       const { reason, detail } = said;
       // That the others were quicker is no fault of anybody's.
@@ -194,17 +194,17 @@ export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService 
     }
   }
 
-  /** Undefined: nobody waits for it. */
-  async function think({ request, controller }: Job, traceparent: string | undefined): Promise<Opinion | undefined> {
+  async function think({ request, controller }: Job, traceparent: string | undefined): Promise<Opinion | Unsaid> {
     const { signal } = controller;
     try {
       signal.throwIfAborted();
       const opinion = await options.decide(request, signal, traceparent);
-      return signal.reason instanceof RoundOver ? undefined : opinion;
+      return signal.reason instanceof RoundOver ? OVER : opinion;
     } catch (error) {
       const { roundId, correlationId } = request;
       const cause: unknown = signal.aborted ? signal.reason : error;
-      if (cause instanceof RoundOver) return undefined;
+      if (cause instanceof RoundOver) return OVER;
+      if (cause instanceof OtherQuestion) return OTHER_QUESTION;
       if (options.signal?.aborted !== true) observer.failed({ roundId, correlationId, step: 'decide', error: cause });
       // The code only: a message may carry what must not leave this process.
       return { position: ABSTAIN, rationale: `could not decide: ${codeOf(cause)}` };
@@ -283,6 +283,10 @@ interface Unsaid {
 }
 
 const OVER: Unsaid = { reason: 'over', detail: 'it was over before this voter had decided' };
+const OTHER_QUESTION: Unsaid = {
+  reason: 'other_question',
+  detail: 'the id of the round is that of another question',
+};
 
 function operationOf({ request, message }: Job): Operation & { readonly kind: 'vote' } {
   const { roundId, goalId } = request;
@@ -295,6 +299,11 @@ class VoteTimeout extends Error {
   constructor(limitMs: number) {
     super(`no decision within ${limitMs} ms`);
   }
+}
+
+/** Thrown by a decision that finds that the round's id belongs to another question: it must get no ballot, not even an abstention. */
+export class OtherQuestion extends Error {
+  readonly code = 'other_question';
 }
 
 /** Thrown by a decision that finds that nobody waits for it, and the reason of its signal when this voter was told. */
