@@ -20,7 +20,7 @@ export INPUT
 endif
 
 # Suites that take minutes, run by ci-long in this order.
-LONG_SUITES := demo sim-long model-faults budgets poison observability containers bench-consensus
+LONG_SUITES := demo sim-long model-faults budgets poison observability containers vote-rounds bench-consensus
 
 # What a production package may be licensed under: nothing that asks more of a user than to keep a notice.
 LICENCES := MIT;MIT-0;ISC;Apache-2.0;BSD-2-Clause;BSD-3-Clause;0BSD;Unlicense;CC0-1.0;BlueOak-1.0.0;Python-2.0
@@ -106,6 +106,10 @@ security: deps broker ## Run the security tests (generated broker users, attacks
 .PHONY: bench
 bench: deps broker ## Measure, beside the broker's raw limit
 	@$(NODE) test/bench/main.ts
+
+.PHONY: vote-rounds
+vote-rounds: deps broker ## Hold 10,000 vote rounds with liars and sleepers, and kill their proposers (ROUNDS=n, SEED=n)
+	@$(NODE) test/chaos/vote-rounds/main.ts
 
 .PHONY: bench-consensus
 bench-consensus: deps broker ## Does voting help, and what does it cost? (DISCS=n, SEED=n; writes docs/consensus unless CI is set)

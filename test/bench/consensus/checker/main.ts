@@ -6,14 +6,9 @@
  */
 import { createHash } from 'node:crypto';
 import { parseArgs } from 'node:util';
-import { DeliverPolicy, jetstream } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
-import { waitUntil } from '../../../support/wait.ts';
+import { readWhole } from '../../../support/whole-stream.ts';
 import { Replay } from './replay.ts';
-
-/** The broker copies decisions into the log on its own time; after so long without a word nothing more will come, ms. */
-const SILENCE_MS_MAX = 60_000;
-const READ_MS_MAX = 3_600_000;
 
 const { values } = parseArgs({
   options: {
@@ -29,35 +24,12 @@ const nc = await connect({ servers: url });
 const decisions = `$KV.${mesh}_dag.round.`;
 const ballots = `${mesh}.ballot.`;
 
-/** Everything of a stream in the order in which it was stored, until `isDone` says so. Without a filter, which costs the server more than it saves. */
-async function read(
-  stream: string,
-  take: (subject: string, data: Uint8Array) => void,
-  isDone: (pending: number) => boolean,
-): Promise<void> {
-  const consumer = await jetstream(nc).consumers.get(stream, { deliver_policy: DeliverPolicy.All });
-  if (isDone((await consumer.info()).num_pending)) return;
-  const messages = await consumer.consume({ max_messages: 2_000 });
-  let done = false;
-  let heardAt = performance.now();
-  const reading = (async () => {
-    for await (const message of messages) {
-      heardAt = performance.now();
-      take(message.subject, message.data);
-      done = isDone(message.info.pending);
-      if (done) break;
-    }
-  })();
-  const over = () => done || performance.now() - heardAt > SILENCE_MS_MAX;
-  await waitUntil(`${stream} is read`, over, READ_MS_MAX).finally(() => messages.stop());
-  await reading;
-}
-
 const stored: string[] = [];
 const bucket = createHash('sha256');
-await read(
+await readWhole(
+  nc,
   `KV_${mesh}_dag`,
-  (subject, data) => {
+  ({ subject, data }) => {
     if (!subject.startsWith(decisions)) return;
     stored.push(subject.slice(decisions.length));
     bucket.update(subject).update(data);
@@ -68,9 +40,10 @@ await read(
 const replay = new Replay({ discs: Number(values.discs), k: Number(values.k), voters: values.voters.split(',') });
 const logged = createHash('sha256');
 let copied = 0;
-await read(
+await readWhole(
+  nc,
   `${mesh}_log`,
-  (subject, data) => {
+  ({ subject, data }) => {
     if (subject.startsWith(ballots)) {
       const [roundId = '', token = ''] = subject.slice(ballots.length).split('.');
       replay.ballot(roundId, token, data);
