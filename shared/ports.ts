@@ -398,15 +398,3 @@ export interface Surveyor {
   streams(): Promise<readonly SurveyedStream[]>;
   account(): Promise<SurveyedAccount>;
 }
-
-/** Circuit breakers of targets that are watched, not called, by name; how each attempt ended is told afterwards. A name that nobody told of is closed. */
-export interface Breakers {
-  /**
-   * Whether to try the target now. An open breaker whose time has come is half-open from here on, and admits one attempt at a time until one of them
-   * has ended well, which closes it, or badly, which opens it for longer.
-   */
-  admits(name: string): boolean;
-  /** `cut`: the attempt was ended by others before it proved anything. */
-  ended(name: string, how: 'well' | 'badly' | 'cut'): void;
-  forget(name: string): void;
-}

@@ -1,6 +1,5 @@
-/** Circuit breakers (cockatiel's) of targets that are watched, not called: the port `Breakers`. */
+/** Circuit breakers (cockatiel's) of targets that are watched, not called, as `runtime/vote/electors.ts` wants them. */
 import * as cockatiel from 'cockatiel';
-import type { Breakers } from '../ports.ts';
 import { BREAKER_STATE, type BreakerState } from './resilience.ts';
 
 export interface BreakersOptions {
@@ -27,7 +26,7 @@ interface Watched {
 }
 
 /** Breakers whose attempts are told, not made. Only those exist of which something bad was told; whoever names them must forget them. */
-export function createBreakers(options: BreakersOptions, observer: BreakersObserver): Breakers {
+export function createBreakers(options: BreakersOptions, observer: BreakersObserver) {
   const all = new Map<string, Watched>();
 
   function made(name: string): Watched {
@@ -55,7 +54,7 @@ export function createBreakers(options: BreakersOptions, observer: BreakersObser
   }
 
   return {
-    admits(name) {
+    admits(name: string): boolean {
       const watched = all.get(name);
       if (watched === undefined || watched.breaker.state === cockatiel.CircuitState.Closed) return true;
       if (watched.breaker.state === cockatiel.CircuitState.Open) {
@@ -68,7 +67,7 @@ export function createBreakers(options: BreakersOptions, observer: BreakersObser
       watched.triedAt = Date.now();
       return true;
     },
-    ended(name, how) {
+    ended(name: string, how: 'well' | 'badly' | 'cut'): void {
       const watched = all.get(name) ?? (how === 'badly' ? made(name) : undefined);
       if (watched === undefined) return;
       watched.triedAt = undefined;
@@ -80,7 +79,7 @@ export function createBreakers(options: BreakersOptions, observer: BreakersObser
       if (how === 'well') trial.resolve();
       else trial.reject(error);
     },
-    forget(name) {
+    forget(name: string): void {
       if (all.delete(name)) observer.breakerGone(name);
     },
   };

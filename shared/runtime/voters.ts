@@ -1,6 +1,6 @@
 /** The voters that an agent asks: breakers for those that were silent, fed by its own rounds and by who is present. */
-import type { Breakers, Registry } from '../ports.ts';
-import { everybody, type WatchedElectors, watchedElectors } from './vote/electors.ts';
+import type { Registry } from '../ports.ts';
+import { type Breakers, everybody, type WatchedElectors, watchedElectors } from './vote/electors.ts';
 import type { Ended } from './vote/observer.ts';
 
 export interface Voters extends Pick<WatchedElectors, 'choose' | 'heard'> {

@@ -5,10 +5,21 @@
  * It is left out of rosters, never out of the count: a roster is filled up with voters that are out, as far as is needed for the rule's quorum, which
  * without a number of its own is the majority of those who would have been asked. Else a few that answer could decide for all that do not.
  */
-import type { Breakers } from '../../ports.ts';
 import type { Presence } from '../../protocol/agent.ts';
 import type { VoteRule } from '../../protocol/vote.ts';
 import type { Ended } from './observer.ts';
+
+/** Circuit breakers of targets that are watched, not called, by name; how each attempt ended is told afterwards. A name that nobody told of is closed. */
+export interface Breakers {
+  /**
+   * Whether to try the target now. An open breaker whose time has come is half-open from here on, and admits one attempt at a time until one of them
+   * has ended well, which closes it, or badly, which opens it for longer.
+   */
+  admits(name: string): boolean;
+  /** `cut`: the attempt was ended by others before it proved anything. */
+  ended(name: string, how: 'well' | 'badly' | 'cut'): void;
+  forget(name: string): void;
+}
 
 export interface Electors {
   /** At most `voters` of those who are present, in the order in which they are given; all of them when that is undefined. */

@@ -2,10 +2,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createBreakers } from '../../../shared/adapters/breakers.ts';
 import type { BreakerState } from '../../../shared/adapters/resilience.ts';
-import type { Breakers } from '../../../shared/ports.ts';
 import type { Presence } from '../../../shared/protocol/agent.ts';
 import type { VoteRule } from '../../../shared/protocol/vote.ts';
-import { watchedElectors } from '../../../shared/runtime/vote/electors.ts';
+import { type Breakers, watchedElectors } from '../../../shared/runtime/vote/electors.ts';
 import { votersOf } from '../../../shared/runtime/voters.ts';
 import { presence } from '../cli/records.ts';
 
