@@ -5,8 +5,18 @@ import { type GoalSize, measureLinear } from './linear.ts';
 import { loadNow, machine } from './machine.ts';
 import { startMesh, type Sync } from './mesh.ts';
 import { type Options, readOptions, USAGE, UsageError } from './options.ts';
+import { measureOverhead, type Overhead } from './overhead.ts';
 import { startFloor } from './raw.ts';
-import { agentText, brokerText, linearText, loadText, machineText, rowsText, writesText } from './report.ts';
+import {
+  agentText,
+  brokerText,
+  linearText,
+  loadText,
+  machineText,
+  overheadText,
+  rowsText,
+  writesText,
+} from './report.ts';
 import { measure, type Row } from './rows.ts';
 import { startVotes } from './votes.ts';
 import type { Writes } from './writes.ts';
@@ -63,6 +73,10 @@ async function main(): Promise<void> {
   const results: OfSync[] = [];
   if (options.rows.length > 0 || options.linear)
     for (const sync of options.syncs) results.push(await measureSync(sync, options));
+  const overhead: Overhead[] = [];
+  if (options.overhead)
+    for (const sync of options.syncs) overhead.push(...(await measureOverhead(sync, options.quick)));
+  if (overhead.length > 0) say(`\n${overheadText(overhead)}`);
   const agent: AgentCost | undefined = options.agent ? await measureAgent() : undefined;
   if (agent !== undefined) say(`\n${agentText(agent)}`);
   const after = loadNow();
@@ -70,7 +84,16 @@ async function main(): Promise<void> {
   say(`\n${loadText('after', after, on.cores)}; took ${(tookMs / 1_000).toFixed(0)} s`);
   if (options.json !== undefined) {
     const { quick } = options;
-    const result = { machine: on, load: { before, after }, quick, workers: WORKERS, slots: SLOTS, results, agent };
+    const result = {
+      machine: on,
+      load: { before, after },
+      quick,
+      workers: WORKERS,
+      slots: SLOTS,
+      results,
+      overhead,
+      agent,
+    };
     writeFileSync(options.json, `${JSON.stringify(result, undefined, 2)}\n`);
   }
 }

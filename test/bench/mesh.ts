@@ -19,12 +19,15 @@ export interface Ended {
   readonly at: number;
 }
 
-export interface Mesh {
+export interface Runner {
+  /** Publishes a goal and resolves when its terminal record is seen on a watch of the bucket. */
+  run(goal: Readonly<Record<string, unknown>>): Promise<Ended>;
+}
+
+export interface Mesh extends Runner {
   readonly nc: NatsConnection;
   readonly broker: TestBroker;
   readonly workers: readonly Worker[];
-  /** Publishes a goal and resolves when its terminal record is seen on a watch of the bucket. */
-  run(goal: Readonly<Record<string, unknown>>): Promise<Ended>;
   stop(): Promise<void>;
 }
 
@@ -54,8 +57,22 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
   for (let index = 0; index < options.workers; index += 1)
     workers.push(await startWorker(broker.url, `w${index}`, options.slots));
   const nc = await connect({ servers: broker.url, noAsyncTraces: true });
+  return {
+    nc,
+    broker,
+    workers,
+    ...(await goalRunner(nc, MESH)),
+    async stop() {
+      await nc.close();
+      await Promise.all(workers.map(endChild));
+      await broker.stop();
+    },
+  };
+}
+
+export async function goalRunner(nc: NatsConnection, mesh: string): Promise<Runner> {
   const waiting = new Map<string, (ended: Ended) => void>();
-  const kv = await new Kvm(nc).open(`${MESH}_dag`);
+  const kv = await new Kvm(nc).open(`${mesh}_dag`);
   const watch = await kv.watch({ key: 'goal.*', include: 'updates' });
   void (async () => {
     for await (const entry of watch) {
@@ -66,22 +83,14 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
     }
   })();
   return {
-    nc,
-    broker,
-    workers,
     async run(goal) {
       goals += 1;
       const goalId = `b${goals}`;
       const ended = new Promise<Ended>((resolve) => waiting.set(goalId, resolve));
-      nc.publish(`${MESH}.goals.submit`, JSON.stringify({ goalId, ...goal }));
+      nc.publish(`${mesh}.goals.submit`, JSON.stringify({ goalId, ...goal }));
       const result = await ended;
       if (result.status !== 'completed') throw new Error(`goal ${goalId} ended ${result.status}`);
       return result;
-    },
-    async stop() {
-      await nc.close();
-      await Promise.all(workers.map(endChild));
-      await broker.stop();
     },
   };
 }

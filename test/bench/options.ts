@@ -3,7 +3,9 @@ import { parseArgs } from 'node:util';
 import type { Sync } from './mesh.ts';
 
 const ROWS = ['chain', 'load', 'fan', 'join', 'vote'] as const;
-const PARTS = [...ROWS, 'agent', 'linear'] as const;
+const USUAL = [...ROWS, 'agent', 'linear'] as const;
+/** Overhead takes as long as all the others together: it is measured when it is asked for. */
+const PARTS = [...USUAL, 'overhead'] as const;
 export type RowName = (typeof ROWS)[number];
 type Part = (typeof PARTS)[number];
 
@@ -12,6 +14,7 @@ export interface Options {
   readonly rows: readonly RowName[];
   readonly agent: boolean;
   readonly linear: boolean;
+  readonly overhead: boolean;
   readonly syncs: readonly Sync[];
   readonly json: string | undefined;
 }
@@ -23,12 +26,13 @@ export class UsageError extends Error {}
 
 export function readOptions(args: readonly string[]): Options {
   const { quick, only, sync, json } = parsed(args);
-  const wanted = only === undefined ? PARTS : only.split(',').map(partOf);
+  const wanted: readonly Part[] = only === undefined ? USUAL : only.split(',').map(partOf);
   return {
     quick,
     rows: ROWS.filter((row) => wanted.includes(row)),
     agent: wanted.includes('agent'),
     linear: wanted.includes('linear'),
+    overhead: wanted.includes('overhead'),
     syncs: syncsOf(sync),
     json,
   };

@@ -4,6 +4,7 @@ import type { Cpu } from './alternate.ts';
 import type { GoalSize } from './linear.ts';
 import type { Machine } from './machine.ts';
 import { jetstreamConfig, type Sync } from './mesh.ts';
+import type { Overhead } from './overhead.ts';
 import type { Row } from './rows.ts';
 import { IDLE_MB_MAX, READY_MS_MAX, verdict } from './targets.ts';
 import type { Writes } from './writes.ts';
@@ -93,6 +94,35 @@ export function linearText(sync: Sync, sizes: readonly GoalSize[]): string {
   const factor = (largest.cpuUs ?? largest.wallUs) / (middle.cpuUs ?? middle.wallUs);
   const says = factor <= LINEAR_FACTOR_MAX ? 'linear' : 'grows';
   return `${table([head, ...lines])}\nA task of the largest goal takes ${factor.toFixed(2)} times the ${measured} time of one of ${figure(middle.tasks)}: ${says}`;
+}
+
+/** At most so much slower by being watched. */
+const OVERHEAD_MAX = 0.05;
+
+export function overheadText(parts: readonly Overhead[]): string {
+  const head = [
+    'what it costs to be watched',
+    'sync',
+    'tasks/s with',
+    'without',
+    'slower by',
+    'target',
+    'CPU us/task with',
+    'without',
+    'pairs',
+  ];
+  const lines = parts.map(({ part, sync, on, off, slower, cpuOn, cpuOff, rounds, hasTarget }) => [
+    part,
+    sync,
+    figure(on),
+    figure(off),
+    `${(slower * 100).toFixed(1)} %`,
+    hasTarget ? `<= ${OVERHEAD_MAX * 100} %: ${slower <= OVERHEAD_MAX ? 'met' : 'not met'}` : '-',
+    cpuOn?.toFixed(0) ?? '-',
+    cpuOff?.toFixed(0) ?? '-',
+    String(rounds),
+  ]);
+  return table([head, ...lines]);
 }
 
 function cpuText({ serverUs, workersUs }: Cpu): string {

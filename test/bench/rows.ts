@@ -174,7 +174,7 @@ function rowOf(sync: Sync, id: string, label: string, unit: Row['unit'], both: B
 const SETTLE_MS = 100;
 
 /** The log copies the state stream behind the work; what it still has to copy must not fall on the other side's round. */
-export async function logSettled({ nc }: Mesh): Promise<void> {
+export async function logSettled({ nc }: Pick<Mesh, 'nc'>, mesh: string = MESH): Promise<void> {
   const jsm = await jetstreamManager(nc, { checkAPI: false });
   let last = -1;
   let since = performance.now();
@@ -182,7 +182,7 @@ export async function logSettled({ nc }: Mesh): Promise<void> {
     'the log has copied every revision',
     async () => {
       if (last >= 0 && performance.now() - since < SETTLE_MS) return false;
-      const { state } = await jsm.streams.info(`${MESH}_log`);
+      const { state } = await jsm.streams.info(`${mesh}_log`);
       if (state.last_seq === last) return true;
       last = state.last_seq;
       since = performance.now();
