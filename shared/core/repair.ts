@@ -39,8 +39,39 @@ const BYTES_MAX = 768 * 1024;
 
 /** Undefined: there is nothing to be done, the failure is the goal's. */
 export function repairOf(situation: Situation, failed: FailedTask): Repair | undefined {
+  return fitting((words) => mergeWithout(situation, failed, words) ?? replan(situation, failed, words));
+}
+
+/**
+ * What becomes of a new plan that cannot be carried out: while it was made something else may have failed that it goes on from. A planner that was asked
+ * later knows of that, and this plan is dropped; else there is another new plan, if there may be. Undefined: the goal fails.
+ */
+export function afterRefusal(
+  situation: Situation,
+  planner: EndedTask,
+  refusal: string,
+): (Pick<Repair, 'draft'> & Pick<Revision, 'repairs' | 'reason'>) | undefined {
+  const planners = [...plannersOf(situation.revisions)];
+  const asked = planners.indexOf(planner.taskId);
+  if (asked < 0 || planner.status !== 'completed') return undefined;
+  const later = new Set(planners.slice(asked + 1));
+  if (countingOf(situation).some(({ taskId }) => later.has(taskId))) {
+    const reason = clip(`a later plan stands in for it: ${refusal}`, WORDS_MAX[0]);
+    return { draft: { cause: planner.taskId, replaces: [], tasks: [] }, reason };
+  }
+  return fitting((words) => {
+    const error = { code: 'unplannable', message: refusal };
+    const failure = failureOfTask({ ...planner, error }, words);
+    // What failed meanwhile, and is not mended yet, is planned anew with it.
+    const { lost, given } = lossesOf(situation) ?? { lost: new Set<string>(), given: [] };
+    const waiting = [...ReplanRequest.parse(planner.input).replan.waiting, ...given.map((task) => partOf(task, words))];
+    return newPlan(situation, { cause: planner.taskId, failure, lost, waiting }, words);
+  });
+}
+
+function fitting(repairWith: (words: number) => Repair | undefined): Repair | undefined {
   for (const words of WORDS_MAX) {
-    const repair = mergeWithout(situation, failed, words) ?? replan(situation, failed, words);
+    const repair = repairWith(words);
     if (repair === undefined || bytesOf(repair.draft.tasks) <= BYTES_MAX) return repair;
   }
   return undefined;
@@ -98,7 +129,10 @@ function isDead(task: TaskRecord): task is DeadTask {
   return task.status === 'failed' || task.status === 'cancelled';
 }
 
-function failureOfTask({ taskId, description, error }: DeadTask, words: number): TaskFailure {
+function failureOfTask(
+  { taskId, description, error }: Pick<DeadTask, 'taskId' | 'description' | 'error'>,
+  words: number,
+): TaskFailure {
   const { code, message } = error ?? { code: 'cancelled', message: 'cancelled without a reason' };
   return { taskId, description: clip(description, words), error: { code, message: clip(message, words) } };
 }
@@ -176,8 +210,43 @@ function mayReplan(goal: LiveGoal, failed: FailedTask): boolean {
 }
 
 function replan(situation: Situation, failed: FailedTask, words: number): Repair | undefined {
-  const { goal, revisions, tasks } = situation;
+  const { goal } = situation;
   if (!mayReplan(goal, failed)) return undefined;
+  const losses = lossesOf(situation);
+  if (losses === undefined) return undefined;
+  const { lost, given } = losses;
+  const waiting = given.map((task) => partOf(task, words));
+  return newPlan(situation, { cause: failed.taskId, failure: failureOfTask(failed, words), lost, waiting }, words);
+}
+
+/** All that failed and can be planned anew, which may be several tasks at the same moment, with what waits for it. */
+function lossesOf(
+  situation: Situation,
+): { readonly lost: ReadonlySet<string>; readonly given: readonly TaskRecord[] } | undefined {
+  const counting = countingOf(situation);
+  const broken = counting.filter((task) => task.status === 'failed' && mayReplan(situation.goal, task));
+  const lost = new Set(broken.map(({ taskId }) => taskId));
+  for (const task of counting) if (task.dependencies.some((id) => lost.has(id))) lost.add(task.taskId);
+  const given = counting.filter((task) => lost.has(task.taskId) && task.status !== 'failed');
+  // Somebody works on what should have waited: then it is not for us to plan around it.
+  if (given.some((task) => stateOf(task) !== 'waiting' && task.status !== 'cancelled')) return undefined;
+  return { lost, given };
+}
+
+interface Reason {
+  readonly cause: string;
+  readonly failure: TaskFailure;
+  /** Tasks that the new plan stands in for, and those of them that never began. */
+  readonly lost: ReadonlySet<string>;
+  readonly waiting: readonly Part[];
+}
+
+function newPlan(
+  situation: Situation,
+  { cause, failure, lost, waiting: given }: Reason,
+  words: number,
+): Repair | undefined {
+  const { goal, revisions, tasks } = situation;
   const counting = countingOf(situation);
   // A planner that has not begun yet is told of this failure too. It must be one that a repair asked: what a task's input says proves nothing.
   const asked = plannersOf(revisions);
@@ -186,25 +255,16 @@ function replan(situation: Situation, failed: FailedTask, words: number): Repair
   const number = earlier?.number ?? replansOf(revisions) + 1;
   if (number > (goal.replansMax ?? 0)) return undefined;
 
-  // Others may have failed at the same moment: one new plan for all of them.
-  const broken = counting.filter((task): task is FailedTask => task.status === 'failed' && mayReplan(goal, task));
-  const lost = new Set(broken.map(({ taskId }) => taskId));
-  for (const task of counting) if (task.dependencies.some((id) => lost.has(id))) lost.add(task.taskId);
-  const given = counting.filter((task) => lost.has(task.taskId) && task.status !== 'failed');
-  // Somebody works on what should have waited: then it is not for us to plan around it.
-  if (given.some((task) => stateOf(task) !== 'waiting' && task.status !== 'cancelled')) return undefined;
-
   const finished = finishedOf(counting, lost);
   const running = counting.filter((task) => stateOf(task) === 'started' && task.capability !== PLAN_CAPABILITY);
-  const partOf = (task: TaskRecord): Part => partIn(task, words);
   const request: ReplanRequest['replan'] = {
     number,
     failed: failedSoFar(tasks).map((task) => {
-      return { ...partOf(task), error: { code: task.error.code, message: clip(task.error.message, words) } };
+      return { ...partOf(task, words), error: { code: task.error.code, message: clip(task.error.message, words) } };
     }),
-    waiting: [...(earlier?.waiting ?? []), ...given.map(partOf)].slice(0, PARTS_MAX),
-    finished: finished.map(partOf),
-    running: running.slice(0, PARTS_MAX).map(partOf),
+    waiting: [...(earlier?.waiting ?? []), ...given].slice(0, PARTS_MAX),
+    finished: finished.map((task) => partOf(task, words)),
+    running: running.slice(0, PARTS_MAX).map((task) => partOf(task, words)),
   };
   const plans: GraphTask = {
     taskId: unused(`replan-${number}`, tasks),
@@ -214,10 +274,7 @@ function replan(situation: Situation, failed: FailedTask, words: number): Repair
     input: { replan: request },
   };
   const replaces = [...lost, ...(waiting === undefined ? [] : [waiting.taskId])];
-  return {
-    draft: { cause: failed.taskId, replaces, tasks: [plans] },
-    repairs: { kind: 'replan', number, failure: failureOfTask(failed, words) },
-  };
+  return { draft: { cause, replaces, tasks: [plans] }, repairs: { kind: 'replan', number, failure } };
 }
 
 /** Completed tasks whose results the planner gets: all whose result would otherwise be the goal's, then the others. */
@@ -240,7 +297,7 @@ function failedSoFar(tasks: ReadonlyMap<string, TaskRecord>): readonly FailedTas
 
 type Part = ReplanRequest['replan']['waiting'][number];
 
-function partIn({ taskId, capability, description }: TaskRecord, words: number): Part {
+function partOf({ taskId, capability, description }: TaskRecord, words: number): Part {
   return { taskId, capability, description: clip(description, words) };
 }
 

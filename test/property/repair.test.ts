@@ -3,7 +3,14 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { firstRecords } from '../../shared/core/intake.ts';
 import { newGoal } from '../../shared/core/goal-machine.ts';
-import { awaitsRepair, type FailedTask, repairOf, replansOf, type Situation } from '../../shared/core/repair.ts';
+import {
+  afterRefusal,
+  awaitsRepair,
+  type FailedTask,
+  repairOf,
+  replansOf,
+  type Situation,
+} from '../../shared/core/repair.ts';
 import { liveGraph, revise, stateOf } from '../../shared/core/revision.ts';
 import { GoalSubmission, type LiveGoal, TASKS_MAX, type TaskSpec } from '../../shared/protocol/goal.ts';
 import { ReplanRequest, Revision } from '../../shared/protocol/plan.ts';
@@ -357,5 +364,32 @@ describe('a repair', () => {
     const after = { ...situation, tasks: new Map([...situation.tasks, ['late', late]]) };
     expect(repairOf(after, late)).toBeUndefined();
     expect(awaitsRepair(after)).toBe(false);
+  });
+
+  test('a new plan that cannot be carried out is dropped for one that was asked later, else asked again, as often as there may be new plans', () => {
+    const goal = goalOf('fail', 2);
+    const begins = (...taskIds: string[]) =>
+      new Map(
+        firstRecords(taskIds.map(specOf), factsOf(goal)).map((task) => [task.taskId, begun(task, 'in_progress')]),
+      );
+    const failing = (before: Situation, taskId: string, fate: 'in_progress' | 'completed'): Situation => {
+      const failed = begun(before.tasks.get(taskId) ?? fail(), 'failed');
+      if (failed.status !== 'failed') throw new Error('expected a failure');
+      return carriedOut({ ...before, tasks: new Map([...before.tasks, [taskId, failed]]) }, failed, fate);
+    };
+    const refused = (situation: Situation, taskId: string) => {
+      const planner = situation.tasks.get(taskId);
+      return planner?.status === 'completed' ? afterRefusal(situation, planner, 'no') : fail();
+    };
+    const once = failing({ goal, tasks: begins('a', 'b'), revisions: [] }, 'a', 'completed');
+    expect(refused(once, 'replan-1')).toMatchObject({
+      draft: { cause: 'replan-1', replaces: [], tasks: [{ taskId: 'replan-2' }] },
+      repairs: { kind: 'replan', number: 2, failure: { taskId: 'replan-1', error: { code: 'unplannable' } } },
+    });
+    const twice = failing(once, 'b', 'completed');
+    expect(refused(twice, 'replan-1')).toMatchObject({ draft: { replaces: [], tasks: [] } });
+    expect(refused(twice, 'replan-1')).not.toHaveProperty('repairs');
+    expect(refused(twice, 'replan-2')).toBeUndefined();
+    expect(refused({ ...once, revisions: [] }, 'replan-1')).toBeUndefined();
   });
 });

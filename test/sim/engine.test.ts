@@ -177,6 +177,17 @@ const repaired: SimGoal = {
     input: { ms: 0, plan: { tasks: BROKEN, source: 'model' } },
   },
 };
+/** While another plan is made for what the first failure left undone, something fails that this plan goes on from. */
+const MEANWHILE = [
+  { ...ECHO, taskId: 'u0', dependencies: [], input: { ms: 30, fatal: true } },
+  { ...ECHO, taskId: 'u1', dependencies: [], input: { ms: 60, fatal: true } },
+  { ...ECHO, taskId: 'u2', dependencies: ['u1'], input: { ms: 0 } },
+];
+const overtaken: SimGoal = {
+  ...repaired,
+  tasks: MEANWHILE,
+  submission: { ...repaired.submission, input: { ms: 0, plan: { tasks: MEANWHILE, source: 'model' } } },
+};
 /** Two of three parts fail at the same time, under an explicit graph that goes on after a failure. */
 const PARTS = [
   { ...ECHO, taskId: 'p0', dependencies: [], input: { ms: 10, fatal: true } },
@@ -220,6 +231,7 @@ describe('the death of a process', () => {
     ['a planned graph', planned],
     ['a graph that is planned anew while it runs', revised],
     ['a graph that a failure makes plan anew, twice', repaired],
+    ['a graph whose new plan is overtaken by another failure', overtaken],
     ['a join that does without a part', merged],
     ['a goal that nobody plans', unplanned],
   ])('before, within or after any of its acts loses nothing of %s', async (_name, goal) => {

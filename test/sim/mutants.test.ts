@@ -19,6 +19,7 @@ const MACHINE = 'shared/core/task-machine.ts';
 const GOAL_MACHINE = 'shared/core/goal-machine.ts';
 const BUDGET = 'shared/core/budget.ts';
 const REVISIONS = 'shared/runtime/engine/revisions.ts';
+const GROWTH = 'shared/runtime/engine/growth.ts';
 const REPAIR = 'shared/core/repair.ts';
 const REVIEW = 'shared/runtime/engine/review.ts';
 
@@ -221,6 +222,12 @@ const MUTANTS: readonly Mutant[] = [
     name: 'replans-bounded',
     finds: /REPAIR .* was planned anew as 1, 2, 3/,
     edits: [{ file: REPAIR, from: 'if (number > (goal.replansMax ?? 0)) return undefined;', to: '' }],
+  },
+  {
+    guard: 'a failure while another plan is made does not make that plan the goal’s end',
+    name: 'overtaken-plan',
+    finds: /REPAIR .* fails by the plan of .*, which is not its last/,
+    edits: [{ file: GROWTH, from: 'if (repair !== undefined) {', to: 'if (repair === null) {' }],
   },
   {
     guard: 'a join names every part that it does without',

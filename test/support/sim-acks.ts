@@ -78,6 +78,8 @@ export class AckWatch {
       if (dependent === undefined || more.length > 0 || this.#released.has(`${goalId}.${dependent}`)) return;
       const next = this.#task(goalId, dependent);
       if (next === undefined || next.dependencies.length !== 1) return;
+      // Claimed on another item, by somebody who was taken for dead and goes on with it: not this one's. Should he die too, it is for the sweep.
+      if (next.status === 'in_progress' && next.item !== sequence) return;
       if (!isTerminalTask(next) && next.status !== 'pending')
         this.problems.push(
           `I6 the item ${sequence} of ${goalId}.${taskId} was acknowledged while ${dependent}, which it carries, is ${next.status}`,

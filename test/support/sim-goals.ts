@@ -239,19 +239,21 @@ function withSibling(dice: Dice, tasks: readonly Task[]): Task[] {
 }
 
 /**
- * What a planner answers that is asked for another plan: one task behind all that is finished, or behind none of it, which may fail again, and sometimes
- * one behind that.
+ * What a planner answers that is asked for another plan: one task behind all that is finished and one that is under way, or behind nothing, which may
+ * fail again, and sometimes one behind that.
  */
 export function planAnew(
   taskId: string,
   failed: readonly Behaviour[],
   finished: readonly string[],
+  running: readonly string[],
 ): { readonly tasks: readonly Task[]; readonly source: 'model' } {
   // Those that failed before count too: the latest is the one that was to fail least often after it.
   const again = Math.min(...failed.map((each) => each.again ?? 0)) - 1;
   const common = { capability: 'a', description: 'another way', maxAttempts: 12 };
   const input = { ms: 5, ...(again >= 0 ? { fatal: true, again } : {}) };
-  const behind = finished.length % 3 === 2 ? [] : [...finished];
+  // What is under way may have failed by the time that this plan is made.
+  const behind = finished.length % 3 === 2 ? [] : [...finished, ...running.slice(0, 1)];
   const first = { ...common, taskId: `${taskId}-1`, dependencies: behind, input };
   const second = { ...common, taskId: `${taskId}-2`, dependencies: [first.taskId], input: { ms: 0 } };
   return { tasks: finished.length % 2 === 0 ? [first] : [first, second], source: 'model' };
@@ -366,7 +368,8 @@ export function drawGoal(dice: Dice, goalId: string, calm: boolean): SimGoal {
   const once = revised ? withRevision(dice, first, safe) : first;
   const grown = revised && dice.chance(0.5) ? withSibling(dice, once) : once;
   const broken = planned && !large && dice.chance(0.35) ? dice.int(0, 2) : undefined;
-  const failing = broken === undefined ? grown : withFailure(dice, grown, broken);
+  const fails = broken === undefined ? grown : withFailure(dice, grown, broken);
+  const failing = broken !== undefined && dice.chance(0.5) ? withFailure(dice, fails, broken) : fails;
   const tasks = onTaskFailure === 'continue' && dice.chance(0.7) ? tolerantOf(dice, failing) : failing;
   const budget = budgetOf(dice, calm);
   const stranded = !calm && dice.chance(0.03);

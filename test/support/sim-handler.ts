@@ -21,8 +21,15 @@ interface World {
   readonly billed: Map<string, number>;
 }
 
+/** Long enough for something else to fail meanwhile. */
+const PLANNING_MS = 300;
+
 /** The planner is told names and words of what failed; what would do instead is written into those tasks themselves. */
-async function anew(deps: Deps, task: TaskRecord, { failed, finished }: ReplanRequest['replan']): Promise<unknown> {
+async function anew(
+  deps: Deps,
+  task: TaskRecord,
+  { failed, finished, running }: ReplanRequest['replan'],
+): Promise<unknown> {
   const ids = failed.map(({ taskId }) => taskId);
   const records = await readTasks(deps, task.goalId, ids);
   const behaviours = [...records.values()].map(({ record }) => record.input as unknown as Behaviour);
@@ -30,6 +37,7 @@ async function anew(deps: Deps, task: TaskRecord, { failed, finished }: ReplanRe
     task.taskId,
     behaviours,
     finished.map(({ taskId }) => taskId),
+    running.map(({ taskId }) => taskId),
   );
 }
 
@@ -39,7 +47,10 @@ export function handlerOf(world: World, deps: Deps, peers: Calls, ledgers: Ledge
     const { task, attempt, input, dependencies, beforeSideEffect, onCost, onStep } = call;
     if (task.capability === AUCTION_CAPABILITY) return holdAuction({ deps, calls: peers, ledgers }, call);
     const asked = ReplanRequest.safeParse(input);
-    if (asked.success) return anew(deps, task, asked.data.replan);
+    if (asked.success) {
+      await wait(PLANNING_MS);
+      return anew(deps, task, asked.data.replan);
+    }
     const { ms, failTimes = 0, fatal, calls = [], sideEffect, bulk, plan, revises, step } = behaviourOf(task, input);
     const { goalId, taskId } = task;
     if (sideEffect === true || calls.length > 0) await beforeSideEffect();

@@ -355,7 +355,9 @@ function eventsOf(world: Surroundings): EngineEvents {
     goalAccepted: () => undefined,
     goalRejected: () => undefined,
     goalEnded: ({ status }) => world.note(`goal ${status}`),
-    goalRevised: (_goal, { repairs }) => world.note(`revised${repairs === undefined ? '' : ` ${repairs.kind}`}`),
+    goalRevised: (_goal, { repairs, tasks }) => {
+      world.note(`revised ${repairs?.kind ?? (tasks.length === 0 ? 'dropped' : 'planned')}`);
+    },
     goalStopping: (_goalId, _status, code) => world.note(`stop ${code}`),
     transition: (name, outcome) => world.note(outcome === 'conflict' ? `conflict ${name}` : `transition ${name}`),
     taskStarted: () => undefined,

@@ -36,6 +36,13 @@ export function repairedProblems(repaired: Repaired): readonly string[] {
   const numbers = [...new Set(plans.map(({ number }) => number))];
   if (numbers.length > REPLANS_MAX || numbers.some((number, index) => number !== index + 1))
     problems.push(`was planned anew as ${numbers.join(', ')}`);
+  const refused =
+    last.status === 'failed'
+      ? /(?:the plan of|what) task (replan-\S+) (?:leads to )?cannot/.exec(last.error.message)?.[1]
+      : undefined;
+  const planners = changes.flatMap(({ repairs, tasks: asked }) => (repairs?.kind === 'replan' ? asked : []));
+  if (refused !== undefined && (planners.at(-1)?.taskId !== refused || numbers.length < REPLANS_MAX))
+    problems.push(`fails by the plan of ${refused}, which is not its last`);
   const [first] = plans;
   if (last.status === 'failed' && first !== undefined && !LIMITS.includes(last.error.code) && !contradicted) {
     const reason = `task ${first.failure.taskId} failed (${first.failure.error.code})`;

@@ -117,7 +117,7 @@ export function revisionLine(
   { revision, cause, tasks, replaces, repairs, reason = '' }: Revision,
 ): string {
   const names = (ids: readonly string[]): string => ids.map(safeLine).join(', ');
-  const added = names(tasks.map(({ taskId }) => taskId));
+  const added = tasks.length === 0 ? 'no change' : names(tasks.map(({ taskId }) => taskId));
   const change = replaces.length === 0 ? added : `${added} instead of ${names(replaces)}`;
   const head = screen.paint('faint', `revision ${revision}`);
   if (repairs === undefined)

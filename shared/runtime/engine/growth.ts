@@ -5,7 +5,7 @@
  */
 import { tasksOfPlan } from '../../core/intake.ts';
 import { doneBefore, growthOfPeer } from '../../core/peer.ts';
-import { endOf, type FailedTask, repairOf } from '../../core/repair.ts';
+import { afterRefusal, endOf, type FailedTask, repairOf } from '../../core/repair.ts';
 import { type Draft, lateEdges, liveGraph, revise, type RevisionFault } from '../../core/revision.ts';
 import { fit } from '../../protocol/codec.ts';
 import { type ErrorInfo, isTerminalGoal, type LiveGoal, TASKS_MAX } from '../../protocol/goal.ts';
@@ -211,6 +211,12 @@ export function growthOf({ deps, joins, closing, revisions, predict, release }: 
         if (known.some(({ cause }) => cause === taskId)) return 'led';
         const refusal = await propose(goal, known, task);
         if (refusal === undefined) return undefined;
+        const tasks = await tasksOf(goal);
+        const repair = afterRefusal({ goal, tasks, revisions: known }, task, refusal.message);
+        if (repair !== undefined) {
+          const { draft, ...because } = repair;
+          if ((await persist(goal, known, tasks, draft, because)) === undefined) return undefined;
+        }
         await closing.stop(goalId, 'failed', endOf(known, refusal));
         return 'refused';
       });
