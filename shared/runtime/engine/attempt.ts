@@ -15,7 +15,7 @@ import type { Memory } from './memory.ts';
 import type { Proposed, Reviewed } from './review.ts';
 import type { readyMarks } from './items.ts';
 import type { Versioned } from './records.ts';
-import { BlobUnusable, inlineOrBlob, resolved } from './values.ts';
+import { BlobUnusable, resolved, resultToStore } from './values.ts';
 
 /** Why work was thrown away without a record of its own. */
 export class Dropped extends Error {}
@@ -182,7 +182,7 @@ export function attemptsOf(parts: Parts): Attempts {
       const { goal } = memory.of(current.goalId);
       // Also that of the goal, which may end in the same transition.
       const beside = goal === undefined ? [current] : [current, goal.record];
-      return { result: await inlineOrBlob(deps, output, beside), step };
+      return { result: await resultToStore(deps, output, beside), step };
     }
 
     /** What was made, as its voters approved it; undefined: it was sent back. */

@@ -18,6 +18,11 @@ export async function inlineOrBlob(deps: Deps, value: unknown, holders: readonly
   return fits ? parseTrusted<Json>(bytes) : { $blob: await deps.blobs.put(bytes) };
 }
 
+/** What a handler returned. A value that looks like a reference is stored as what it is, a value: only the engine makes references. */
+export async function resultToStore(deps: Deps, value: unknown, holders: readonly object[]): Promise<Json> {
+  return isBlobRef(value) ? { $blob: await deps.blobs.put(encode(value)) } : inlineOrBlob(deps, value, holders);
+}
+
 /** A reference that cannot be followed: the task that needs it fails, and nothing else. */
 export class BlobUnusable extends Error {
   readonly code: 'blob_missing' | 'blob_invalid';
