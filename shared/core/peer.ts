@@ -15,6 +15,7 @@ import { AUCTION_CAPABILITY, REVIEW_CAPABILITY } from '../protocol/subjects.ts';
 import type { EndedTask, TaskRecord } from '../protocol/task.ts';
 import type { TaskVote } from '../protocol/vote.ts';
 import type { Json } from '../protocol/ids.ts';
+import { delegationCycle, type Handing, wayOf } from './loops.ts';
 
 /** Error code of work whose agent cannot be reached: it is announced anew. */
 export const ASSIGNEE_GONE = 'assignee_gone';
@@ -65,14 +66,14 @@ export function doneBefore(task: TaskRecord): readonly string[] {
 }
 
 /**
- * What becomes of the graph when `task` ends; undefined: nothing. `award`: the result of an auction. `trail`: capabilities of the work that was done, in
- * order, for whoever must hear why a goal goes in circles.
+ * What becomes of the graph when `task` ends; undefined: nothing. `award`: the result of an auction. `trail`: the work that was done before, in order:
+ * it says whether the goal goes in circles, and which.
  */
 export function growthOfPeer(
   task: EndedTask,
   goal: PeerGoal,
   award: Award | undefined,
-  trail: readonly string[],
+  trail: readonly Handing[],
 ): PeerGrowth | undefined {
   const { peer } = task;
   if (peer === undefined) return undefined;
@@ -81,7 +82,9 @@ export function growthOfPeer(
   if (peer.role !== 'work') return undefined;
   if (task.status === 'cancelled') return againOf(task, peer);
   if (task.status !== 'completed' || task.step === undefined || task.step.kind === 'answer') return undefined;
-  if (peer.hops >= HOPS_MAX) return { ok: false, error: tooManyHops(task, trail) };
+  const way = [...trail, task];
+  const cycle = peer.hops >= HOPS_MAX ? tooManyHops(task, way) : delegationCycle(way);
+  if (cycle !== undefined) return { ok: false, error: cycle };
   return task.step.kind === 'hand_on' ? handedOn(task, peer, goal, task.step) : split(task, peer, goal, task.step);
 }
 
@@ -137,11 +140,10 @@ function noted(goal: PeerGoal, task: EndedTask, note: string): string {
   return `${clip(goal.description, DESCRIPTION_MAX)}${said}`;
 }
 
-function tooManyHops(task: EndedTask, trail: readonly string[]): ErrorInfo {
-  const way = [...trail, task.capability].join(' -> ');
+function tooManyHops(task: EndedTask, trail: readonly Handing[]): ErrorInfo {
   return {
     code: 'too_many_hops',
-    message: `expected the goal to be met within ${HOPS_MAX} hops, got one more hand-on from task ${task.taskId}; the way so far: ${way}; narrow the goal, or take the agent out that hands on`,
+    message: `expected the goal to be met within ${HOPS_MAX} hops, got one more hand-on from task ${task.taskId}; the way so far: ${wayOf(trail)}; narrow the goal, or take the agent out that hands on`,
   };
 }
 

@@ -5,6 +5,10 @@ import { Id, Timestamp } from './ids.ts';
 /** A message that was passed on more often than this is refused and dead-lettered (I10). */
 export const HOPS_MAX = 16;
 
+/** The same content from one agent to another, under one type and goal, is refused when it comes more often than this within REPEATS_WINDOW_MS (I10). */
+export const REPEATS_MAX = 10;
+export const REPEATS_WINDOW_MS = 600_000;
+
 /** messageType of every reply. */
 export const REPLY = 'reply';
 /** Before a reply that may take its time: the message has arrived, its answer is being made. */

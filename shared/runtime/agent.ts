@@ -13,7 +13,6 @@ import { priceOf } from '../core/prices.ts';
 import { decode } from '../protocol/codec.ts';
 import { CancelRequest } from '../protocol/goal.ts';
 import { timestamp } from '../protocol/ids.ts';
-import { QUESTION } from '../protocol/peer.ts';
 import { subjectsOf } from '../protocol/subjects.ts';
 import { beginAgain } from './again.ts';
 import type { Asker } from './asking.ts';
@@ -42,6 +41,7 @@ import { callsOn } from './peers/calls.ts';
 import { deskOf, peerPolicies } from './peers/desk.ts';
 import { handOverBy } from './peers/handover.ts';
 import { listener } from './peers/listener.ts';
+import { isQuestion } from './peers/questions.ts';
 import { type ModelWatch, probeBroker, probeConsumers, watchModel } from './probes.ts';
 import { startPulling } from './pulling.ts';
 import { endpointCounts, serveInfo } from './service-info.ts';
@@ -242,6 +242,7 @@ async function live(
     ),
     predict: offers.predict,
   });
+  const asker = { tracing, model, ledgers: engine.ledgers, observe };
   // Also an agent without an opinion answers: its abstention is presence.
   const votes = serveVotes(
     {
@@ -255,19 +256,20 @@ async function live(
     {
       agentId,
       capabilities,
-      decide: voterOf(deps, manifest, { tracing, model, ledgers: engine.ledgers, observe }, log, figures.ballotGiven),
+      decide: voterOf(deps, manifest, asker, log, figures.ballotGiven),
       tracing,
       concurrency: slots,
       queueMax: VOTES_QUEUED_MAX,
     },
   );
   const pulling = await startPulling(nc, deps, streamOptions(config), engine, capabilities, slots, metrics, counts);
+  const answerer = answererFor(deps, manifest, asker, log);
   const closeMailbox = openMailbox({
     ...speaking,
     dead: deps.dead,
     capabilities,
     events: { ...speaking.events, ...mailEvents(log, metrics) },
-    takesTime: ({ messageType }) => messageType === QUESTION,
+    takesTime: isQuestion,
     onMessage: listener({
       agentId,
       bidder: {
@@ -276,10 +278,7 @@ async function live(
         load: () => ({ running: engine.running(), slots }),
       },
       takingOver: { adopt: natsAdopt(nc, subjects), work: pulling.take, capabilities },
-      answering: {
-        atOnce: slots,
-        answer: answererFor(deps, manifest, { tracing, model, ledgers: engine.ledgers, observe }, log),
-      },
+      answering: { atOnce: slots, answer: answerer.answer },
       onMessage: manifest.onMessage,
     }),
   });
@@ -294,7 +293,9 @@ async function live(
   });
   deps.bus.subscribe(subjects.goalsCancel, ({ data }) => {
     const cancel = decode(CancelRequest, data);
-    if (cancel.ok) engine.recheck(cancel.value.goalId);
+    if (!cancel.ok) return;
+    engine.recheck(cancel.value.goalId);
+    answerer.recheck(cancel.value.goalId);
   });
   const timers = [
     setInterval(() => engine.renewLeases(), LEASE_MS / 3),

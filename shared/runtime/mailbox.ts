@@ -9,6 +9,7 @@ import { timestamp } from '../protocol/ids.ts';
 import { AgentMessage, HOPS_MAX, RECEIPT, REPLY } from '../protocol/message.ts';
 import type { Subjects } from '../protocol/subjects.ts';
 import { cleanTraceparent } from '../protocol/trace.ts';
+import { type Repeats, repeats } from './peers/repeats.ts';
 import type { Tracing } from './tracing.ts';
 
 export interface MailboxDeps {
@@ -36,8 +37,9 @@ export interface MailboxDeps {
 /** Starts to receive. Messages to a capability go to one agent that has it. */
 export function openMailbox(deps: MailboxDeps): () => void {
   const { bus, subjects, agentId } = deps;
+  const repeated = repeats();
   const take = (message: Incoming): void =>
-    void receive(deps, message).catch((error: unknown) => deps.events.failed(error));
+    void receive(deps, repeated, message).catch((error: unknown) => deps.events.failed(error));
   const stops = [
     bus.subscribe(subjects.messagesTo(agentId), take),
     ...deps.capabilities.map((capability) =>
@@ -49,7 +51,7 @@ export function openMailbox(deps: MailboxDeps): () => void {
   };
 }
 
-async function receive(deps: MailboxDeps, incoming: Incoming): Promise<void> {
+async function receive(deps: MailboxDeps, repeated: Repeats, incoming: Incoming): Promise<void> {
   const decoded = decode(AgentMessage, incoming.data);
   if (!decoded.ok)
     return refuse(
@@ -77,6 +79,8 @@ async function receive(deps: MailboxDeps, incoming: Incoming): Promise<void> {
       `expected at most ${HOPS_MAX} hops, got ${message.hops}: the message goes in circles`,
       message,
     );
+  const loop = repeated(message, deps.clock.now());
+  if (loop !== undefined) return refuse(deps, incoming, loop.code, loop.message, message);
   deps.events.received(message, incoming.data.length);
   if (incoming.reply !== undefined && !incoming.reply.startsWith(`${deps.subjects.inbox(message.sender)}.`)) {
     return refuse(

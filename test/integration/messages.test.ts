@@ -87,6 +87,19 @@ test('a message that was passed on too often is refused, one that was passed on 
   ]);
 });
 
+test('what is said again and again about one goal is refused, and the reason names who says it to whom', async () => {
+  const parrot = (index: number) => JSON.stringify(envelope('echo1', { id: `parrot-${index}`, goalId: 'parrot' }));
+  for (let index = 0; index < 11; index += 1) foreign().nc.publish(subject('echo1'), parrot(index));
+  expect(await letters(parrot(10))).toMatchObject([
+    {
+      goalId: 'parrot',
+      reason: { code: 'repeated_content', message: expect.stringContaining('stranger -> echo1 -> stranger') },
+    },
+  ]);
+  const payload = Buffer.from(parrot(9)).toString('base64');
+  expect((await foreign().deadLetters()).filter((letter) => letter.payload === payload)).toEqual([]);
+});
+
 test('what is no envelope is refused', async () => {
   const { timestamp, ...timeless } = envelope('echo1');
   expect(timestamp).toBeDefined();

@@ -133,6 +133,7 @@ describe.concurrent('a goal that nobody plans', { timeout: 120_000 }, () => {
     const steps = Array.from({ length: 40 }, (_, index) => ({
       step: 'hand_on',
       capability: index % 2 === 0 ? 'write' : 'think',
+      note: `go on, ${index}`,
     }));
     await foreign.submit(goalOf('g', ...steps));
     const goal = await foreign.ended('g', 60_000);
@@ -140,6 +141,66 @@ describe.concurrent('a goal that nobody plans', { timeout: 120_000 }, () => {
     expect(goal.error?.message).toMatch(/16 hops.*think -> write -> think/);
     // 17 pieces of work and their auctions.
     expect(goal.tasks).toEqual({ total: 34, completed: 34, failed: 0, cancelled: 0 });
+    await expectSound(mesh, ['g']);
+  });
+
+  test('that two agents hand to and fro with the same words is stopped long before, with a reason that names the loop', async (hooks) => {
+    const mesh = await meshOfTest('circle', hooks);
+    const { foreign } = mesh;
+    await Promise.all([mesh.agent('thinker', peer()), mesh.agent('writer', peer({ CAPABILITIES: 'write' }))]);
+    const to = (capability: string) => ({ step: 'hand_on', capability, note: 'Your turn' });
+    await foreign.submit(
+      goalOf('g', ...Array.from({ length: 40 }, (_, index) => to(index % 2 === 0 ? 'write' : 'think'))),
+    );
+    const goal = await foreign.ended('g', 60_000);
+    expect(goal).toMatchObject({ status: 'failed', error: { code: 'delegation_cycle' } });
+    const first = (await foreign.task('g', 'w1'))?.capability ?? '';
+    const steps = [first, ...Array.from({ length: 40 }, (_, index) => (index % 2 === 0 ? 'write' : 'think'))];
+    expect(goal.error?.message).toContain(`4 times: ${steps.slice(0, 4).join(' -> ')}`);
+    expect(goal.tasks.total).toBeLessThanOrEqual(16);
+    await expectSound(mesh, ['g']);
+  });
+
+  test('whose agent asks the same again and again is stopped, and says who asked whom', async (hooks) => {
+    const mesh = await meshOfTest('parrot', hooks);
+    const { foreign } = mesh;
+    await Promise.all([
+      mesh.agent('thinker', peer()),
+      mesh.agent('expert', peer({ CAPABILITIES: 'know', CONFIDENCE: '0.1' })),
+    ]);
+    await foreign.submit({
+      goalId: 'g',
+      description: 'asks',
+      tasks: [{ taskId: 't', capability: 'think', input: { steps: [{ ask: { capability: 'know', times: 40 } }] } }],
+    });
+    expect(await foreign.ended('g')).toMatchObject({
+      status: 'failed',
+      error: { message: expect.stringMatching(/repeated_content.*thinker -> know -> thinker/) },
+    });
+    expect(await said(mesh, `${mesh.name}.msg.thinker.expert.question`)).toHaveLength(10);
+    await expectSound(mesh, ['g']);
+  });
+
+  test('withdraws its questions when it is cancelled', async (hooks) => {
+    const mesh = await meshOfTest('withdrawn', hooks);
+    const { foreign } = mesh;
+    const [, expert] = await Promise.all([
+      mesh.agent('thinker', peer()),
+      mesh.agent('expert', peer({ CAPABILITIES: 'know', CONFIDENCE: '0.1' })),
+    ]);
+    const ask = { capability: 'know', times: 1, question: 'What will never be known?' };
+    await foreign.submit({
+      goalId: 'g',
+      description: 'asks',
+      tasks: [{ taskId: 't', capability: 'think', input: { steps: [{ ask }] } }],
+    });
+    await waitUntil(
+      'the question is asked',
+      async () => (await said(mesh, `${mesh.name}.msg.thinker.expert.question`)).length === 1,
+    );
+    await foreign.cancel('g', 'never mind');
+    expect(await foreign.ended('g')).toMatchObject({ status: 'cancelled' });
+    expect(await expert.logged('peer.question_withdrawn', 5_000)).toMatchObject({ goalId: 'g', questions: 1 });
     await expectSound(mesh, ['g']);
   });
 

@@ -67,7 +67,7 @@ export function growthOf({ deps, joins, closing, revisions, predict, release }: 
   async function byPeer(goal: LiveGoal, task: EndedTask): Promise<Proposal> {
     const award = task.status === 'completed' ? fit(Award, await resolved(deps, task.result)) : undefined;
     const before = await readTasks(deps, goal.goalId, doneBefore(task));
-    const trail = [...before.values()].map(({ record }) => record.capability);
+    const trail = [...before.values()].map(({ record }) => record);
     const growth = growthOfPeer(task, goal, award?.ok === true ? award.value : undefined, trail);
     if (growth === undefined) return unplannable(task, 'its result is no award');
     if (!growth.ok) return growth;

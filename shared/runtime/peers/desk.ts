@@ -7,11 +7,12 @@ import type { Ledgers } from '../engine/ledgers.ts';
 import { type AuctionCall, holdAuction } from './auction.ts';
 import type { Calls } from './calls.ts';
 import { askPeer, type Asking } from './questions.ts';
+import { repeats } from './repeats.ts';
 
 export interface Desk {
   /** Throws HandlerError, see auction.ts. */
   hold(call: AuctionCall): Promise<Award>;
-  /** Throws HandlerError `budget_exceeded`. */
+  /** Throws HandlerError `budget_exceeded`, `repeated_content`. */
   ask(asking: Asking): Promise<PeerSaid>;
 }
 
@@ -28,9 +29,10 @@ export function deskOf(parts: {
   readonly policies: (agentId: string) => Resilience;
 }): Desk {
   const { deps, calls, ledgers, policies } = parts;
+  const repeated = repeats();
   return {
     hold: (call) => holdAuction({ deps, calls, ledgers }, call),
-    ask: (asking) => askPeer({ deps, calls, ledgers, policyFor: policies }, asking),
+    ask: (asking) => askPeer({ deps, calls, ledgers, policyFor: policies, repeated }, asking),
   };
 }
 

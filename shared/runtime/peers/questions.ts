@@ -15,6 +15,7 @@ import type { Deps } from '../engine/deps.ts';
 import type { Ledgers } from '../engine/ledgers.ts';
 import { inAll } from '../engine/talk.ts';
 import type { About, Calls } from './calls.ts';
+import type { Repeats } from './repeats.ts';
 
 /** Peers that one question is put to, one after the other. */
 const PEERS_MAX = 2;
@@ -30,6 +31,7 @@ export interface Questioner {
   readonly ledgers: Ledgers;
   /** The policy for one peer: its breaker remembers between questions. */
   readonly policyFor: (agentId: string) => Resilience;
+  readonly repeated: Repeats;
 }
 
 export interface Asking {
@@ -43,10 +45,14 @@ export interface Asking {
   readonly onSaid: (said: Said) => void;
 }
 
-/** Never throws for a peer's sake. Throws HandlerError `budget_exceeded`. */
+/** Never throws for a peer's sake. Throws HandlerError `budget_exceeded`, and `repeated_content` when the same was asked again and again. */
 export async function askPeer(questioner: Questioner, asking: Asking): Promise<PeerSaid> {
-  const { deps } = questioner;
+  const { deps, repeated } = questioner;
   const { capability } = asking.question;
+  const { goalId } = asking.about;
+  const said = { sender: deps.agentId, receiver: capability, messageType: QUESTION, content: asking.question };
+  const loop = repeated({ ...said, goalId }, deps.clock.now());
+  if (loop !== undefined) throw new HandlerError(loop.code, loop.message, { retry: false });
   await asking.beforeCall();
   const peers = (await deps.registry.list())
     .filter((agent) => agent.agentId !== deps.agentId && agent.capabilities.includes(capability))
@@ -54,9 +60,9 @@ export async function askPeer(questioner: Questioner, asking: Asking): Promise<P
     .slice(0, PEERS_MAX);
   let reason = `no other agent with capability ${capability} is there`;
   for (const { agentId } of peers) {
-    const said = await askOne(questioner, asking, agentId);
-    if (said.ok) return said;
-    ({ reason } = said);
+    const heard = await askOne(questioner, asking, agentId);
+    if (heard.ok) return heard;
+    ({ reason } = heard);
   }
   return { ok: false, reason };
 }
@@ -117,6 +123,11 @@ async function charged<T extends { readonly sentBytes: number; readonly bytes: n
   await exchange.settle(said);
   onSaid(inAll(said));
   return reply;
+}
+
+/** Only what is one is confirmed before it is answered: a stranger that asks something else waits for one reply. */
+export function isQuestion({ messageType, content }: AgentMessage): boolean {
+  return messageType === QUESTION && fit(Question, content).ok;
 }
 
 /** Answers of one agent: what its handler says, within the budget of the goal that the question belongs to. */

@@ -12,9 +12,12 @@ import { capability, type Capability } from '../../../../shared/runtime/manifest
 const Script = z.object({
   delayMs: z.int().optional(),
   /** Asks a peer before it goes on, so often. */
-  ask: z.object({ capability: z.string(), times: z.int() }).optional(),
+  ask: z
+    .object({ capability: z.string(), times: z.int(), question: z.string().default('What do you think?') })
+    .optional(),
   step: z.enum(['answer', 'hand_on', 'split']).default('answer'),
   capability: z.string().optional(),
+  note: z.string().optional(),
   parts: z.array(z.object({ capability: z.string(), note: z.string() })).optional(),
 });
 const Input = z.looseObject({ steps: z.array(Script).min(1) });
@@ -34,7 +37,7 @@ async function work(context: TaskContext): Promise<unknown> {
   const { delayMs = 0, ask } = scriptOf(context);
   const said = [];
   for (let times = ask?.times ?? 0; times > 0; times -= 1)
-    said.push(await context.askPeer({ capability: ask?.capability ?? '', question: 'What do you think?' }));
+    said.push(await context.askPeer({ capability: ask?.capability ?? '', question: ask?.question ?? '' }));
   await wait(delayMs, undefined, { signal: context.signal });
   return { by: context.agentId, done: context.done.map(({ taskId }) => taskId), said };
 }
@@ -47,7 +50,10 @@ function think(): Capability {
     run: work,
     bid: () => confidence,
     next: (context): ProposedStep => scriptOf(context),
-    answer: async ({ question }) => `you asked: ${question}`,
+    async answer({ question }, { signal }) {
+      if (question.includes('never')) await wait(60_000, undefined, { signal });
+      return `you asked: ${question}`;
+    },
   });
 }
 
