@@ -3,6 +3,7 @@ import { afterAll, expect, inject, test } from 'vitest';
 import { connectForeign, type Foreign, jsonOf } from '../support/foreign.ts';
 import { ForeignBallot, type ForeignRound } from '../support/foreign-records.ts';
 import { waitUntil } from '../support/wait.ts';
+import { startCli } from './cli/process.ts';
 import { type ModelProcess, startModel } from './model/model-process.ts';
 import { meshOfFile } from './mesh.ts';
 import { expectSound } from './verdict.ts';
@@ -206,6 +207,43 @@ test('reviewers who are not asked, asked too late, or asked to answer elsewhere 
   expect(one.map(({ subject }) => subject.split('.').at(-1))).toEqual(['reviewer2']);
   expect([late, elsewhere, malformed]).toEqual([[], [], []]);
   expect(given.filter((to) => /\.ballot\.(late|elsewhere|malformed)\./.test(to))).toEqual([]);
+});
+
+test('a stranger holds a round, stores its decision, and nobody decides it again', async () => {
+  const roundId = 'held-by-hand';
+  const roster = ['reviewer1', 'reviewer2'];
+  const openedAt = new Date().toISOString();
+  const ballots = await ask(roundId, { roster });
+  await waitUntil('both have answered', () => ballots.length >= roster.length);
+  const counted = ballots.map(({ ballot }) => ForeignBallot.parse(ballot));
+  const votes = counted.filter(({ position }) => position === 'approve').length;
+  const record = {
+    roundId,
+    proposal: 'Shall we?',
+    options: ['approve', 'reject'],
+    rule: { method: 'majority' },
+    roster,
+    ballots: counted,
+    ...(votes === 2 ? { consensus: true, position: 'approve', votes } : { consensus: false, reason: 'no_majority' }),
+    correlationId: roundId,
+    openedAt,
+    decidedAt: new Date().toISOString(),
+  };
+  const bucket = await foreign().bucket();
+  await bucket.create(`round.${roundId}`, JSON.stringify(record));
+  await expect(bucket.create(`round.${roundId}`, JSON.stringify({ ...record, consensus: false }))).rejects.toThrow();
+
+  // A proposer of this project that holds the same round finds that decision, and asks nobody.
+  const given: string[] = [];
+  foreign().nc.subscribe(`${mesh().name}.ballot.${roundId}.*`, {
+    callback: (_error, message) => void given.push(message.subject),
+  });
+  await foreign().nc.flush();
+  const args = ['vote', 'Shall we?', '--options', 'approve,reject', '--electorate', 'review', '--round-id', roundId];
+  const cli = startCli([...args, '--json'], { env: { NATS_URL: mesh().url, MESH: mesh().name } });
+  expect(await cli.end()).toBe(votes === 2 ? 0 : 1);
+  expect(JSON.parse(cli.stdout())).toEqual(record);
+  expect(given).toEqual([]);
 });
 
 test('the streams say that all of this was done once, in order, and counted right', async () => {

@@ -76,6 +76,43 @@ describe('vote', () => {
     expect(silent.stdout).toMatch(/^no consensus: insufficient_votes, too few ballots came/m);
   });
 
+  it.each<[string, Positions, readonly string[], number, RegExp]>([
+    ['approved', { a: 'approve', b: 'approve', c: 'reject' }, [], 0, /^consensus: approve with 2 votes/m],
+    ['rejected', { a: 'reject', b: 'reject', c: 'approve' }, [], 0, /^consensus: reject with 2 votes/m],
+    ['no_majority', { a: 'approve', b: 'reject', c: 'abstain' }, [], 1, /^no consensus: no_majority, /m],
+    [
+      'insufficient_votes',
+      { a: 'approve', b: undefined },
+      ['--timeout-ms', '200'],
+      1,
+      /^no consensus: insufficient_votes/m,
+    ],
+    ['tie', { a: 'approve', b: 'approve', c: 'reject', d: 'reject' }, ['--quorum', '2'], 1, /^no consensus: tie, /m],
+    ['tie', { a: 'approve', b: 'reject' }, ['--method', 'weighted'], 1, /^no consensus: tie, /m],
+    ['approved', { a: 'approve', b: 'approve' }, ['--method', 'unanimous'], 0, /^consensus: approve with 2 votes/m],
+    ['no_majority', { a: 'approve', b: 'reject' }, ['--method', 'unanimous'], 1, /^no consensus: no_majority, /m],
+    [
+      'approved',
+      { a: 'approve', b: 'approve' },
+      ['--method', 'ahead-by-k', '--k', '2'],
+      0,
+      /^consensus: approve with 2/m,
+    ],
+  ])('ends as %s: %j %j', async (outcome, positions, args, code, line) => {
+    const capability = `outcome-${crypto.randomUUID().slice(0, 8)}`;
+    const named = Object.entries(positions).map(([voter, position]) => [`${voter}-${capability}`, position] as const);
+    await electorate(capability, Object.fromEntries(named));
+    const roundId = `${outcome}-${capability}`;
+    const drawn = await vote('--electorate', capability, '--round-id', roundId, ...args);
+    expect(drawn.stdout).toMatch(line);
+    expect(drawn.code).toBe(code);
+    const { consensus, position, reason } = JSON.parse(
+      (await vote('--electorate', capability, '--round-id', roundId, ...args, '--json')).stdout,
+    );
+    const said = outcome === 'approved' ? 'approve' : outcome === 'rejected' ? 'reject' : outcome;
+    expect(consensus ? position : reason).toBe(said);
+  });
+
   it('counts the weights that voters announce, and those of the command line before them', async () => {
     await electorate('heavy', { i: 'approve', j: 'reject' }, { i: 3 });
     const announced = JSON.parse((await vote('--electorate', 'heavy', '--method', 'weighted', '--json')).stdout);
