@@ -44,7 +44,7 @@ function without(value: unknown, keys: ReadonlySet<string>): unknown {
 
 /**
  * Subjects of the mesh that anybody publishes to from now on. Without what these agents do to be seen, and what the run alone decides: who holds a receipt,
- * who looks at queues, and how quick the broker is.
+ * who looks at queues, how quick the broker is, and the salt in a round's id.
  */
 export async function listen(foreign: Foreign, agentIds: readonly string[]): Promise<() => readonly string[]> {
   const { nc, mesh } = foreign;
@@ -53,7 +53,12 @@ export async function listen(foreign: Foreign, agentIds: readonly string[]): Pro
     const plain = subject.replaceAll(mesh, 'mesh');
     if (agentIds.some((id) => plain === `$KV.mesh_agents.agent.${id}`)) return;
     if (/^(mesh\.monitor|mesh\.ready\.\$probe|\$KV\.mesh_dag\.figures)\./.test(plain)) return;
-    seen.add(plain.replace(/^mesh\.inbox\..*/, 'mesh.inbox').replace(/^\$O\..*/, '$O'));
+    seen.add(
+      plain
+        .replace(/^mesh\.inbox\..*/, 'mesh.inbox')
+        .replace(/^\$O\..*/, '$O')
+        .replace(/\.v-[\w-]+/, '.v-'),
+    );
   };
   for (const subject of [`${mesh}.>`, `$KV.${mesh}_dag.>`, `$KV.${mesh}_agents.>`, `$O.${mesh}_blobs.>`])
     nc.subscribe(subject, { callback });
