@@ -20,7 +20,7 @@ export INPUT
 endif
 
 # Suites that take minutes, run by ci-long in this order.
-LONG_SUITES := demo sim-long model-faults budgets poison observability containers vote-rounds bench-consensus
+LONG_SUITES := demo sim-long model-faults budgets poison observability containers vote-rounds bench-consensus bench-patterns
 
 # What a production package may be licensed under: nothing that asks more of a user than to keep a notice.
 LICENCES := MIT;MIT-0;ISC;Apache-2.0;BSD-2-Clause;BSD-3-Clause;0BSD;Unlicense;CC0-1.0;BlueOak-1.0.0;Python-2.0
@@ -114,6 +114,10 @@ vote-rounds: deps broker ## Hold 10,000 vote rounds with liars and sleepers, and
 .PHONY: bench-consensus
 bench-consensus: deps broker ## Does voting help, and what does it cost? (DISCS=n, SEED=n; writes docs/consensus unless CI is set)
 	@[ -n "$$CI" ] || docs=--docs; $(NODE) test/bench/consensus/main.ts $${DISCS:+--discs "$$DISCS"} $${SEED:+--seed "$$SEED"} $$docs
+
+.PHONY: bench-patterns
+bench-patterns: deps broker ## Ten goals through all four patterns, left alone and with processes killed (SEED=n; writes docs/patterns unless CI is set)
+	@[ -n "$$CI" ] || docs=--docs; $(NODE) test/bench/patterns/main.ts $${SEED:+--seed "$$SEED"} $$docs
 
 .PHONY: model-faults
 model-faults: deps broker ## Run 100 goals on a model that fails in 30 % of its answers (GOALS=n, SEED=n)

@@ -44,7 +44,7 @@ function appended({ dag, log }: Evidence, key: string, status: string, change: o
   const found = dag.findLast((message) => message.subject === subject(key) && statusOf(message) === status);
   if (found === undefined) throw new Error(`No revision of ${key} is ${status}.`);
   const data = new TextEncoder().encode(JSON.stringify({ ...(jsonOf(found.data) as object), ...change }));
-  const forged = { subject: found.subject, sequence: (dag.at(-1)?.sequence ?? 0) + 1, data };
+  const forged = { ...found, sequence: (dag.at(-1)?.sequence ?? 0) + 1, data };
   return { dag: [...dag, forged], log: [...log, forged] };
 }
 

@@ -26,6 +26,8 @@ export interface StreamMessage {
   readonly subject: string;
   readonly sequence: number;
   readonly data: Uint8Array;
+  /** By the broker's clock, ms since the epoch. */
+  readonly storedAt: number;
   /** Of a stream that the broker sources from another one: the sequence there. */
   readonly origin?: number;
 }
@@ -209,7 +211,8 @@ export async function readStream(
       for await (const message of await consumer.fetch({ max_messages: most, expires: READ_MS_MAX })) {
         const origin = message.headers?.get('Nats-Stream-Source').split(' ')[1];
         const { subject, seq: sequence, data } = message;
-        read.push(origin ? { subject, sequence, data, origin: Number(origin) } : { subject, sequence, data });
+        const found = { subject, sequence, data, storedAt: message.time.getTime() };
+        read.push(origin ? { ...found, origin: Number(origin) } : found);
       }
     }
   } finally {

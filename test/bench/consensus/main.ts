@@ -1,8 +1,8 @@
 /** `make bench-consensus`: does voting help, and what does it cost? Real voters, broker and rounds, held against probability theory. */
 import { startBroker, type TestBroker } from '../../support/broker.ts';
 import { machine } from '../machine.ts';
+import { pageOf } from '../page.ts';
 import { startAsker } from './asker.ts';
-import { writeBlock, writeChart } from './docs.ts';
 import { startFleet } from './fleet.ts';
 import { playHanoi } from './hanoi-run.ts';
 import { measureRow, type Row } from './measure.ts';
@@ -12,6 +12,7 @@ import { hanoiText, planText, type Played, rowsText, singleText } from './report
 import { rowSpecs } from './rows.ts';
 import { ACCURACY, failuresOf, misfitsOf, planOf, SHARED, VOTERS } from './setting.ts';
 
+const { writeBlock, writeChart } = pageOf('consensus');
 const PROCESSES = 4;
 /** Bytes that the streams take for one move, roughly, with some to spare. */
 const STORE_BYTES_PER_MOVE = 4_096;

@@ -1,7 +1,7 @@
 /** Whether the benchmark would notice: a row, or a run, that does not fit what it should be fails. */
 import { expect, test } from 'vitest';
 import { majority } from '../../bench/consensus/closed-forms.ts';
-import { withBlock } from '../../bench/consensus/docs.ts';
+import { withBlock } from '../../bench/page.ts';
 import type { HanoiRun } from '../../bench/consensus/hanoi-run.ts';
 import { judged } from '../../bench/consensus/measure.ts';
 import { readOptions } from '../../bench/consensus/options.ts';
