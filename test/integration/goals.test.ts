@@ -161,6 +161,16 @@ test('of two goals of one id side by side, in the hands of two agents, the secon
   }
 });
 
+test('a bad submission right behind a good one of its id does not take the id from it', async () => {
+  const { js, ended, mesh: m } = foreign();
+  for (const goalId of Array.from({ length: 50 }, (_, index) => `behind-${index}`)) {
+    const good = { goalId, description: 'good', tasks: [echo('a')] };
+    const bad = { goalId, description: 'bad', tasks: [echo('a', { dependencies: ['a'] })] };
+    await Promise.all([good, bad].map((body) => js.publish(`${m}.goals.submit`, JSON.stringify(body))));
+    expect(await ended(goalId)).toMatchObject({ description: 'good', status: 'completed' });
+  }
+});
+
 test('a second goal of the same id is ignored', async () => {
   await foreign().submit({ goalId: 'twice', description: 'first', tasks: [echo('a', { input: 1 })] });
   await waitUntil('the first is accepted', () => foreign().goal('twice'));

@@ -203,8 +203,10 @@ function checkGoal(world: World, goal: SimGoal, history: History, problems: stri
     return;
   }
   const [first = 0, second] = world.receipts.get(goalId) ?? [];
-  // A death may leave the second one's record behind, before it gives way.
-  if (second === first + 1 && world.deaths.length === 0 && last.description !== goal.submission['description'])
+  const { refused, unknown, torn } = world.dag.counts;
+  // A death, or a write without an answer, may leave the second one's record behind before it gives way. Of two bad ones either may say why.
+  const smooth = world.deaths.length === 0 && refused + unknown + torn === 0 && goal.fate === 'accepted';
+  if (second === first + 1 && smooth && last.description !== goal.submission['description'])
     problems.push(`PROTOCOL ${goalId}: of two submissions side by side the second was accepted`);
   const endedAt = revisions.at(-1)?.revision ?? 0;
   for (const [id, written] of history.tasks) {

@@ -107,6 +107,9 @@ export function intakeOf({ deps, memory, materializer, closing, sweep }: Parts):
   async function reject(delivery: Delivery, refused: Refused): Promise<void> {
     const { goalId, error } = refused;
     if (goalId !== undefined) {
+      const first = await earlierOf(deps, delivery.sequence, goalId);
+      // A bad submission must not take the id from a good one that came first and is still in other hands.
+      if (first !== undefined && (await readGoal(deps, goalId)) === undefined) return later(delivery);
       const record = rejectedGoal(
         goalId,
         refused.description,
