@@ -56,8 +56,8 @@ const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: ATTEMPT,
-        from: "verdict.kind === 'approved') return true",
-        to: "verdict.kind !== 'rejected') return true",
+        from: "if (verdict.kind === 'approved') {",
+        to: "if (verdict.kind !== 'rejected') {",
       },
     ],
   },
