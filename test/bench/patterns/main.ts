@@ -7,10 +7,10 @@ import { machine } from '../machine.ts';
 import { pageOf } from '../page.ts';
 import { figuresOf, isCompleted, mustHit } from './figures.ts';
 import { latencyChart } from './pictures.ts';
-import { play, type Played, type Stage } from './play.ts';
+import { play, type Run } from './play.ts';
 import { calmTable, type Measured, struckTable, wordsTable } from './report.ts';
 import { BROKER_DOWN_MS, CREW, GOALS, MODEL_LATENCY_MS, type Pattern, PATTERNS } from './setting.ts';
-import { EACH, strikesOf } from './strikes.ts';
+import { EACH, STRIKES, strikesOf } from './strikes.ts';
 
 const { values } = parseArgs({
   options: { seed: { type: 'string', default: '1' }, docs: { type: 'boolean', default: false } },
@@ -22,19 +22,23 @@ if (!Number.isInteger(seed)) {
 }
 
 /** One line for each goal: ended as it must is completed, whatever was killed. */
-function judged(suite: Suite, name: string, { pattern, ended, violations }: Played): void {
-  for (const one of ended) {
+function judged(suite: Suite, name: string, { played, violations }: Run): void {
+  for (const one of played.flatMap(({ ended }) => ended)) {
     const { goalId, goal, latencyMs, strike } = one;
     const how = `${goal?.status ?? 'never ended'} after ${(latencyMs / 1_000).toFixed(2)} s`;
     const why = goal?.error === undefined ? '' : ` (${goal.error.code}: ${goal.error.message.slice(0, 200)})`;
-    const what =
-      strike === undefined
-        ? ''
-        : `; ${strike.kind} killed, ${strike.hit ? `went on after ${((strike.recoveryMs ?? 0) / 1_000).toFixed(2)} s` : 'nothing was lost'}`;
-    suite.check(`${pattern}, ${name}, ${goalId}`, isCompleted(one), `${how}${why}${what}`);
+    const went =
+      strike?.recoveryMs === undefined
+        ? 'nothing was lost'
+        : `went on after ${(strike.recoveryMs / 1_000).toFixed(2)} s`;
+    suite.check(
+      `${name}, ${goalId}`,
+      isCompleted(one),
+      `${how}${why}${strike === undefined ? '' : `; ${strike.kind} killed, ${went}`}`,
+    );
   }
   suite.check(
-    `${pattern}, ${name}: the streams show no violation`,
+    `${name}: the streams show no violation`,
     violations.length === 0,
     violations.slice(0, 5).join('; ') || undefined,
   );
@@ -46,45 +50,44 @@ await runSuite(`${GOALS} goals through ${PATTERNS.join(', ')}; seed ${seed}`, as
   suite.onEnd(() => broker.stop());
   const model = await startModel({ MODEL_LATENCY_MS: String(MODEL_LATENCY_MS) });
   suite.onEnd(() => model.stop('SIGKILL'));
-  const stage: Stage = { broker, model };
-  const strikes = strikesOf(seed);
-  const calm: Played[] = [];
-  const struck: Played[] = [];
+  const calm = await play({ broker, model });
+  judged(suite, 'left alone', calm);
+  const latencies = new Map(
+    calm.played.flatMap(({ ended }) => ended.map(({ goalId, latencyMs }) => [goalId, latencyMs])),
+  );
+  const struck = await play({ broker, model }, { strikes: strikesOf(seed), latencies });
+  judged(suite, 'struck', struck);
   const measured = new Map<Pattern, Measured>();
-  for (const pattern of PATTERNS) {
-    const alone = await play(stage, pattern);
-    judged(suite, 'left alone', alone);
-    const hit = await play(stage, pattern, { strikes, latencies: alone.ended.map(({ latencyMs }) => latencyMs) });
-    judged(suite, 'struck', hit);
+  for (const [index, alone] of calm.played.entries()) {
+    const { pattern } = alone;
+    const hit = struck.played[index];
+    if (hit === undefined) throw new Error(`no goals of pattern ${pattern} were struck`);
     const figures = { calm: figuresOf(alone), struck: figuresOf(hit) };
+    measured.set(pattern, figures);
     for (const kind of mustHit(pattern)) {
       const { hits } = figures.struck.recovery[kind];
       suite.check(`${pattern}: killing the ${kind} took something from a goal`, hits > 0, `${hits} of ${EACH}`);
     }
-    calm.push(alone);
-    struck.push(hit);
-    measured.set(pattern, figures);
   }
-  const where = `One run: ${on.cores} cores, ${on.model}; Node ${on.node}; one nats-server with \`sync_interval: always\`; ${Object.entries(
-    CREW,
-  )
-    .map(([role, count]) => `${count} ${role}s`)
-    .join(
-      ', ',
-    )} as processes of their own; the offline model, ${MODEL_LATENCY_MS} ms for each answer; one goal at a time; seed ${seed}.`;
-  const strikesText = `${EACH} of the ten goals lose the agent that works on them, ${EACH} a planner, ${EACH} the broker, which is down for ${BROKER_DOWN_MS / 1_000} s; the others are left alone.`;
+  const crew = Object.entries(CREW).map(([role, count]) => `${count} ${role}s`);
+  const where = `One run: ${on.cores} cores, ${on.model}; Node ${on.node}; one nats-server with \`sync_interval: always\`; ${crew.join(', ')} as processes of their own, on the same machine; the offline model, ${MODEL_LATENCY_MS} ms for each answer; one goal at a time; seed ${seed}.`;
+  const strikes = `${EACH} goals lose the agent that works on them, ${EACH} a planner, ${EACH} the broker (down for ${BROKER_DOWN_MS / 1_000} s); ${GOALS - EACH * STRIKES.length} are left alone.`;
   suite.note(where);
   for (const text of [wordsTable(measured), calmTable(measured), struckTable(measured)])
     process.stdout.write(`\n${text}\n`);
-  const broken = [...calm, ...struck].some(
-    ({ ended, violations }) => violations.length > 0 || !ended.every(isCompleted),
+  const all = [calm, struck];
+  const broken = all.some(
+    ({ played, violations }) => violations.length > 0 || !played.every(({ ended }) => ended.every(isCompleted)),
   );
   if (!values.docs || broken) return;
   const page = pageOf('patterns');
   page.writeBlock('words', `${where}\n\n${wordsTable(measured)}`);
   page.writeBlock('calm', calmTable(measured));
-  page.writeBlock('struck', `${strikesText}\n\n${struckTable(measured)}`);
-  page.writeChart('calm', latencyChart('Ten goals, left alone', 'Steps: goals that have completed.', calm, 20));
-  page.writeChart('struck', latencyChart('The same ten goals, six of them struck', strikesText, struck, 20));
+  page.writeBlock('struck', `${strikes}\n\n${struckTable(measured)}`);
+  page.writeChart(
+    'calm',
+    latencyChart('Ten goals by four patterns, left alone', 'Steps: goals that have completed.', calm.played),
+  );
+  page.writeChart('struck', latencyChart('The same ten goals, six of them struck', strikes, struck.played));
   suite.note('written: docs/patterns.md and docs/patterns/*.svg');
 });

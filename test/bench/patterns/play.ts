@@ -1,4 +1,4 @@
-/** Ten goals through one pattern, one after the other, in a mesh of their own: left alone, or struck. */
+/** Ten goals by each pattern, one after the other, in one mesh: left alone, or struck. */
 import type { TestBroker } from '../../support/broker.ts';
 import { gather, judge, logHasCaughtUp } from '../../support/checker.ts';
 import type { ForeignGoal } from '../../support/foreign-records.ts';
@@ -6,7 +6,7 @@ import { type Mesh, openMesh } from '../../support/open-mesh.ts';
 import { waitUntil } from '../../support/wait.ts';
 import { type Crew, startCrew } from './crew.ts';
 import { type Effect, effectOf, type Struck } from './recovery.ts';
-import { BROKER_DOWN_MS, MODEL_LATENCY_MS, type Pattern, type Work, works } from './setting.ts';
+import { BROKER_DOWN_MS, MODEL_LATENCY_MS, type Pattern, PATTERNS, type Work, works } from './setting.ts';
 import type { Strike } from './strikes.ts';
 import { type Held, type Watch, watchTasks } from './watch.ts';
 
@@ -22,6 +22,7 @@ export interface Ended {
   readonly strike?: { readonly kind: Strike['kind'] } & Effect;
 }
 
+/** Ten goals by one pattern. */
 export interface Played {
   readonly pattern: Pattern;
   readonly ended: readonly Ended[];
@@ -29,6 +30,10 @@ export interface Played {
   readonly calls: number;
   /** Records that were written: every revision of a key. */
   readonly records: number;
+}
+
+export interface Run {
+  readonly played: readonly Played[];
   /** What the checker found in the streams. */
   readonly violations: readonly string[];
 }
@@ -38,38 +43,54 @@ export interface Stage {
   readonly model: { readonly origin: string; readonly baseUrl: string };
 }
 
-/** `latencies`: of each goal without a strike; what a share of a strike's moment is a share of. */
+interface Outcome {
+  readonly pattern: Pattern;
+  readonly ended: Ended;
+  readonly struck: Struck | undefined;
+  readonly calls: number;
+}
+
+/** `latencies`: of each goal without a strike; what a strike's moment is a share of. */
 export async function play(
   { broker, model }: Stage,
-  pattern: Pattern,
-  struck?: { readonly strikes: ReadonlyMap<number, Strike>; readonly latencies: readonly number[] },
-): Promise<Played> {
-  const mesh = await openMesh(pattern, broker.url);
+  struck?: { readonly strikes: ReadonlyMap<number, Strike>; readonly latencies: ReadonlyMap<string, number> },
+): Promise<Run> {
+  const mesh = await openMesh('patterns', broker.url);
   try {
     const crew = startCrew(mesh, model.baseUrl);
     await crew.ready();
+    await warmUp(mesh);
     const watch = watchTasks(mesh);
-    // The first goal of a process loads what it needs: nobody's latency is to tell of that.
-    const [first] = works();
-    if (first !== undefined)
-      await playOne({ mesh, crew, watch, broker }, pattern, { ...first, goalId: 'first' }, undefined, 0);
-    const before = await callsOf(model.origin);
-    const goals: { readonly ended: Ended; readonly struck: Struck | undefined }[] = [];
+    const outcomes: Outcome[] = [];
     for (const [index, work] of works().entries()) {
-      const strike = struck?.strikes.get(index);
-      const calmMs = struck?.latencies[index] ?? 0;
-      goals.push(await playOne({ mesh, crew, watch, broker }, pattern, work, strike, calmMs));
-      await crew.ready();
+      // Each goal by all patterns before the next one, and each of them first in turn: what else the machine does hits all of them alike.
+      for (const pattern of [
+        ...PATTERNS.slice(index % PATTERNS.length),
+        ...PATTERNS.slice(0, index % PATTERNS.length),
+      ]) {
+        const goalId = `${pattern}-${index + 1}`;
+        const before = await callsOf(model.origin);
+        const calmMs = struck?.latencies.get(goalId) ?? 0;
+        const scene = { mesh, crew, watch, broker };
+        const one = await playOne(scene, pattern, { ...work, goalId }, struck?.strikes.get(index), calmMs);
+        await crew.ready();
+        outcomes.push({ ...one, pattern, calls: (await callsOf(model.origin)) - before });
+      }
     }
     watch.stop();
-    return await accountOf(mesh, pattern, goals, (await callsOf(model.origin)) - before);
+    return await accountOf(mesh, outcomes);
   } catch (error) {
-    throw new Error(`${pattern}: ${error instanceof Error ? error.message : String(error)}\n${mesh.tails()}`, {
-      cause: error,
-    });
+    throw new Error(`${error instanceof Error ? error.message : String(error)}\n${mesh.tails()}`, { cause: error });
   } finally {
     await mesh.close();
   }
+}
+
+/** The first tasks of a process load what it needs: nobody's latency is to tell of that. */
+async function warmUp({ foreign }: Mesh): Promise<void> {
+  const goals = works().flatMap((work, index) => ({ ...work, goalId: `warm-${index}`, pattern: PATTERNS[index % 4] }));
+  await Promise.all(goals.map((goal) => foreign.submit(goal)));
+  await Promise.all(goals.map(({ goalId }) => foreign.ended(goalId, GOAL_MS_MAX)));
 }
 
 interface Scene {
@@ -141,12 +162,7 @@ async function heldSoon({ foreign }: Mesh, watch: Watch, goalId: string, plannin
   return soon.held;
 }
 
-async function accountOf(
-  { foreign, name }: Mesh,
-  pattern: Pattern,
-  goals: readonly { readonly ended: Ended; readonly struck: Struck | undefined }[],
-  calls: number,
-): Promise<Played> {
+async function accountOf({ foreign, name }: Mesh, outcomes: readonly Outcome[]): Promise<Run> {
   const evidence = await waitUntil(
     'the log has caught up',
     async () => {
@@ -155,19 +171,21 @@ async function accountOf(
     },
     STREAM_MS_MAX,
   );
-  const ids = goals.map(({ ended }) => ended.goalId);
-  return {
-    pattern,
-    ended: goals.map(({ ended, struck }) =>
-      struck === undefined
-        ? ended
-        : { ...ended, strike: { kind: struck.kind, ...effectOf(struck, evidence.dag, name) } },
-    ),
-    calls,
-    // `$KV.<m>_dag.<kind>.<goalId>...`
-    records: evidence.dag.filter(({ subject }) => ids.includes(subject.split('.')[3] ?? '')).length,
-    violations: judge(name, evidence, ['first', ...ids]).violations,
-  };
+  const ended = ({ ended: one, struck }: Outcome): Ended =>
+    struck === undefined ? one : { ...one, strike: { kind: struck.kind, ...effectOf(struck, evidence.dag, name) } };
+  const played = PATTERNS.map((pattern): Played => {
+    const own = outcomes.filter((outcome) => outcome.pattern === pattern);
+    const ids = new Set(own.map((outcome) => outcome.ended.goalId));
+    return {
+      pattern,
+      ended: own.map(ended),
+      calls: own.reduce((sum, { calls }) => sum + calls, 0),
+      // `$KV.<m>_dag.<kind>.<goalId>...`
+      records: evidence.dag.filter(({ subject }) => ids.has(subject.split('.')[3] ?? '')).length,
+    };
+  });
+  const ids = outcomes.map((outcome) => outcome.ended.goalId);
+  return { played, violations: judge(name, evidence, ids).violations };
 }
 
 async function callsOf(origin: string): Promise<number> {
