@@ -20,7 +20,7 @@ export INPUT
 endif
 
 # Suites that take minutes, run by ci-long in this order.
-LONG_SUITES := demo sim-long model-faults budgets poison observability containers vote-rounds bench-consensus bench-patterns
+LONG_SUITES := demo security mutants sim-long model-faults budgets poison observability containers vote-rounds bench-consensus bench-patterns
 
 # What a production package may be licensed under: nothing that asks more of a user than to keep a notice.
 LICENCES := MIT;MIT-0;ISC;Apache-2.0;BSD-2-Clause;BSD-3-Clause;0BSD;Unlicense;CC0-1.0;BlueOak-1.0.0;Python-2.0
@@ -40,7 +40,7 @@ trace: deps ## Run the demo's goal with traces on, and print its trace as a tree
 	@$(NODE) deploy/trace/main.ts
 
 .PHONY: test
-test: check broker ## Run every check and every test; ends with "N passed, N failed"
+test: check broker ## Run every check, and all tests but the long suites; ends with "N passed, N failed"
 	@$(BIN)/vitest run
 
 .PHONY: check
@@ -102,6 +102,10 @@ integration: deps broker ## Run the integration tests (real broker, real process
 .PHONY: security
 security: deps broker ## Run the security tests (generated broker users, attacks, signatures)
 	@$(BIN)/vitest run --project security
+
+.PHONY: mutants
+mutants: deps ## Take each guard of the invariants out of a copy of the sources: the simulation must turn red
+	@$(BIN)/vitest run --project mutants
 
 .PHONY: bench
 bench: deps broker ## Measure, beside the broker's raw limit

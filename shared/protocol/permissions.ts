@@ -115,6 +115,8 @@ export function submitterPermissions(subjects: Subjects, name: string): Permissi
       subjects.goalsSubmit,
       subjects.goalsCancel,
       subjects.tasksWildcard,
+      // What became of a cancel: agents say what they still run.
+      '$SRV.STATS',
       ...subjects.blobWildcards,
       ACCOUNT_INFO,
       `${API}.STREAM.INFO.${goalsStream}`,

@@ -152,4 +152,13 @@ describe('whoever hands goals in', () => {
     expect(await attempt(submitter, publish('submits', `${MESH}.goals.submit`))).toBe(false);
     await submitter.nc.close();
   });
+
+  it.each([publish('cancels', `${MESH}.goals.cancel`), publish('asks what agents still run', '$SRV.STATS')])(
+    'is not denied when it $what',
+    async (one) => {
+      const submitter = await secured.connectAs('submitter');
+      expect(await attempt(submitter, one)).toBe(false);
+      await submitter.nc.close();
+    },
+  );
 });
