@@ -52,7 +52,7 @@ export interface Engine {
 
 export function engineOf(deps: Deps, options: EngineOptions): Engine {
   const memory = memoryOf();
-  const ledgers = ledgersOf(deps);
+  const ledgers = ledgersOf(deps, memory);
   const progress = progressOf(deps, ledgers);
   const revisions = revisionsOf(deps, memory);
   const closing = closingOf(deps, memory, ledgers, revisions);

@@ -75,7 +75,10 @@ export function growthOf({ deps, joins, closing, revisions, predict, release }: 
   }
 
   async function tasksOf(goal: LiveGoal): Promise<ReadonlyMap<string, TaskRecord>> {
-    return new Map([...(await closing.allTasks(goal))].map(([taskId, { record }]) => [taskId, record]));
+    const tasks = await closing.allTasks(goal);
+    // Its birth was broken off, and its receipt comes round: a revision of a part would be wrong for the whole.
+    if (tasks.size < goal.tasks.total) throw new Error(`tasks of goal ${goal.goalId} are not written yet`);
+    return new Map([...tasks].map(([taskId, { record }]) => [taskId, record]));
   }
 
   /** Persists the next revision, unless somebody else persisted theirs; undefined: it was tried, look again. Otherwise why there can be none. */

@@ -26,6 +26,7 @@ import { timestamp } from '../../protocol/ids.ts';
 import type { Ledger } from '../../protocol/ledger.ts';
 import type { ModelUsage, Reservation, WorstCase } from '../../ports.ts';
 import type { Deps } from './deps.ts';
+import type { Memory } from './memory.ts';
 import { readGoal } from './records.ts';
 
 export interface Ledgers {
@@ -82,7 +83,7 @@ const PAUSE_MS_MAX = 20;
 /** An account is closed so long before its goal's record at most. Should a finisher be slower, the record lacks what is spent meanwhile; the cap holds. */
 const ENDING_MS_MAX = 60_000;
 
-export function ledgersOf(deps: Deps): Ledgers {
+export function ledgersOf(deps: Deps, memory: Memory): Ledgers {
   /** Wishes that wait, by goal; an entry exists while a write of that ledger is under way. */
   const waiting = new Map<string, Wish[]>();
   let calls = 0;
@@ -123,6 +124,7 @@ export function ledgersOf(deps: Deps): Ledgers {
       ]);
       deps.events.transition('ledger', outcome.status, { goalId });
       if (outcome.status !== 'committed') continue;
+      memory.of(goalId).charged = true;
       const lost = (ledger.lost?.calls ?? 0) - (before.lost?.calls ?? 0);
       if (lost > 0) deps.events.reservationsLost(goalId, lost);
       return answers;

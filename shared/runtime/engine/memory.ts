@@ -26,6 +26,8 @@ export interface GoalMemory {
   goal: Versioned<GoalRecord> | undefined;
   /** Tasks of a chain before which nothing can have been spent. */
   readonly free: Set<string>;
+  /** This process wrote the goal's ledger. */
+  charged: boolean;
   /** A dependency that was not completed when a join was last looked at. */
   readonly blockedOn: Map<string, string>;
   /** Revisions of the graph, by number. */
@@ -62,6 +64,7 @@ export function memoryOf(): Memory {
       born: new Map(),
       goal: undefined,
       free: new Set(),
+      charged: false,
       revisions: new Map(),
       bytes: 0,
     };

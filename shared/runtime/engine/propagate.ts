@@ -324,8 +324,10 @@ export function propagationOf(parts: Parts): Propagation {
         goal.record.revisionsMax === undefined &&
         goal.record.sinks.length === 1 &&
         goal.record.sinks[0] === task.taskId;
-      // Every other task is an ancestor of the only sink, so all of them are completed; and nothing of the goal was ever charged.
-      if (goal !== undefined && onlySink && ahead.ledger === undefined && isFree(task.cost)) {
+      // Every other task is an ancestor of the only sink, so all of them are completed; and nothing of the goal was ever charged: not before this
+      // task began, not by it, and not by an earlier attempt at it that may live on.
+      const uncharged = ahead.ledger === undefined && !known.charged && task.attempt <= 1 && isFree(task.cost);
+      if (goal !== undefined && onlySink && uncharged) {
         const { total } = goal.record.tasks;
         const counts = { total, completed: total, failed: 0, cancelled: 0 };
         const result = resultOf(goal.record.sinks, () => task.result);
