@@ -3,69 +3,18 @@
  * engine says of itself. Each finding begins with the invariant that it breaks.
  */
 import { close } from '../../shared/core/budget.ts';
-import { Ledger } from '../../shared/protocol/ledger.ts';
-import { type EndedGoal, GoalRecord, isTerminalGoal } from '../../shared/protocol/goal.ts';
+import type { Ledger } from '../../shared/protocol/ledger.ts';
+import { type EndedGoal, type GoalRecord, isTerminalGoal } from '../../shared/protocol/goal.ts';
 import { isBlobRef } from '../../shared/protocol/ids.ts';
 import { Award } from '../../shared/protocol/peer.ts';
-import { PLAN_TASK, Revision } from '../../shared/protocol/plan.ts';
-import { isTerminalTask, TaskRecord } from '../../shared/protocol/task.ts';
-import { RoundRecord } from '../../shared/protocol/vote.ts';
-import type { Revision as StreamRevision } from './memory-dag.ts';
+import { PLAN_TASK, type Revision } from '../../shared/protocol/plan.ts';
+import { isTerminalTask, type TaskRecord } from '../../shared/protocol/task.ts';
 import { type FinalGraph, finalGraph, MICRO, resultOf, type SimGoal } from './sim-goals.ts';
+import { type History, readHistory, type Written } from './sim-history.ts';
 import { repairedProblems } from './sim-repairs.ts';
-import { subjects, type World } from './sim-world.ts';
-
-interface Written<T> {
-  readonly record: T;
-  readonly revision: number;
-}
-
-interface History {
-  readonly goals: Map<string, Written<GoalRecord>[]>;
-  /** By `<goalId>.<taskId>`. */
-  readonly tasks: Map<string, Written<TaskRecord>[]>;
-  readonly ledgers: Map<string, Written<Ledger>[]>;
-  /** By goal, in the order in which they were written. */
-  readonly revisions: Map<string, Written<Revision>[]>;
-  readonly rounds: Map<string, Written<RoundRecord>[]>;
-  readonly items: { readonly task: string; readonly revision: number }[];
-}
+import type { World } from './sim-world.ts';
 
 const decoder = new TextDecoder();
-
-function readHistory(stream: readonly StreamRevision[], problems: string[]): History {
-  const history: History = {
-    goals: new Map(),
-    tasks: new Map(),
-    ledgers: new Map(),
-    revisions: new Map(),
-    rounds: new Map(),
-    items: [],
-  };
-  const keep = <T>(into: Map<string, Written<T>[]>, id: string, record: T, revision: number): void => {
-    into.set(id, [...(into.get(id) ?? []), { record, revision }]);
-  };
-  const prefix = subjects.dagSubject('');
-  for (const { subject, data, revision } of stream) {
-    const json: unknown = JSON.parse(decoder.decode(data));
-    if (!subject.startsWith(prefix)) {
-      history.items.push({ task: subject.split('.').slice(3).join('.'), revision });
-      continue;
-    }
-    const [kind, ...rest] = subject.slice(prefix.length).split('.');
-    const id = rest.join('.');
-    try {
-      if (kind === 'goal') keep(history.goals, id, GoalRecord.parse(json), revision);
-      else if (kind === 'task') keep(history.tasks, id, TaskRecord.parse(json), revision);
-      else if (kind === 'plan') keep(history.revisions, rest[0] ?? '', Revision.parse(json), revision);
-      else if (kind === 'round') keep(history.rounds, id, RoundRecord.parse(json), revision);
-      else if (kind === 'ledger') keep(history.ledgers, id, Ledger.parse(json), revision);
-    } catch (error) {
-      problems.push(`PROTOCOL ${subject} at ${revision} does not fit its schema: ${String(error)}`);
-    }
-  }
-  return history;
-}
 
 /** Everything that is wrong, or an empty list. */
 export function violations(world: World): readonly string[] {
@@ -241,6 +190,9 @@ function checkGoal(world: World, goal: SimGoal, history: History, problems: stri
     );
   const changes = (history.revisions.get(goalId) ?? []).map(({ record }) => record);
   if (changes.some(({ repairs }) => repairs !== undefined)) {
+    const unborn = (goal.tasks ?? []).filter(({ taskId }) => !history.tasks.has(`${goalId}.${taskId}`));
+    if (unborn.length > 0)
+      problems.push(`I5 ${goalId} was repaired without ${unborn.map(({ taskId }) => taskId).join(', ')} of its graph`);
     problems.push(
       ...repairedProblems({ goal, last, changes, tasks: tasks.filter(isDefined), value: (of) => plain(world, of) }),
     );

@@ -51,10 +51,11 @@ export function handlerOf(world: World, deps: Deps, peers: Calls, ledgers: Ledge
       await wait(PLANNING_MS);
       return anew(deps, task, asked.data.replan);
     }
-    const { ms, failTimes = 0, fatal, calls = [], sideEffect, bulk, plan, revises, step } = behaviourOf(task, input);
+    const { ms, failTimes = 0, fatal, sideEffect, bulk, plan, revises, step, ...asks } = behaviourOf(task, input);
+    const calls = asks.callsOnce === true && attempt > 1 ? [] : (asks.calls ?? []);
     const { goalId, taskId } = task;
     if (sideEffect === true || calls.length > 0) await beforeSideEffect();
-    for (const { worst, actual } of calls) {
+    for (const { worst, actual, unawaited } of calls) {
       const limits = (await readGoal(deps, goalId))?.record.budget ?? {};
       const holder = { agentId: deps.agentId, taskId, attempt };
       const reservation = await ledgers.reserve(goalId, limits, holder, {
@@ -64,6 +65,7 @@ export function handlerOf(world: World, deps: Deps, peers: Calls, ledgers: Ledge
       });
       if (!reservation.granted) throw new HandlerError('budget_exceeded', reservation.message, { retry: false });
       world.billed.set(goalId, (world.billed.get(goalId) ?? 0) + actual);
+      if (unawaited === true) continue;
       await wait(5);
       await reservation.settle({ usd: actual * MICRO, inputTokens: actual, outputTokens: 0 });
       onCost({ usd: actual * MICRO, inputTokens: actual, outputTokens: 0, messages: 0 });

@@ -12,7 +12,8 @@ import { type DagFaults, MemoryDag } from './memory-dag.ts';
 import { MemoryQueue, type QueueFaults } from './memory-queue.ts';
 import { AckWatch } from './sim-acks.ts';
 import { type Dice, diceOf } from './sim-dice.ts';
-import { CAPABILITIES, drawGoal, type SimGoal, VOTERS } from './sim-goals.ts';
+import { drawGoal } from './sim-draw.ts';
+import { CAPABILITIES, type SimGoal, VOTERS } from './sim-goals.ts';
 import { drawSpree } from './sim-spree.ts';
 import { type Death, Life } from './sim-life.ts';
 import { type SimProcess, startProcess, type Surroundings } from './sim-process.ts';
@@ -55,6 +56,8 @@ export interface Setting {
   readonly processes?: number;
   /** Deaths of the first process, in order of its incarnations; nobody else dies. */
   readonly deaths?: readonly Death[];
+  /** Processes that hear nothing for a while; nothing else goes wrong. */
+  readonly freezes?: readonly { readonly place: number; readonly atMs: number; readonly forMs: number }[];
   /** Half of all deliveries come twice. */
   readonly harsh?: boolean;
   /** No faults at all. */
@@ -76,13 +79,14 @@ interface Weather {
   readonly staleScans: number;
 }
 
-function weatherOf(dice: Dice, { calm, harsh, deaths }: Setting): Weather {
+function weatherOf(dice: Dice, { calm, harsh, deaths, freezes }: Setting): Weather {
   const none = {
     queue: {},
     busFaults: { loss: 0, duplicate: 0, delay: 0, delayMsMax: 0 },
     dag: { refused: 0, unknown: 0, torn: 0 },
   };
-  if (calm === true || deaths !== undefined) return { ...none, deaths: 0, freezes: 0, jitterMs: 3, staleScans: 0 };
+  if (calm === true || deaths !== undefined || freezes !== undefined)
+    return { ...none, deaths: 0, freezes: 0, jitterMs: 3, staleScans: 0 };
   const storm = dice.chance(0.3);
   const often = harsh === true ? 0.5 : 0.2;
   const write = (): number => (dice.chance(0.4) ? dice.random() * (storm ? 0.08 : 0.03) : 0);
@@ -197,7 +201,8 @@ export class World implements Surroundings {
     for (const goal of this.goals) this.#submit(goal);
     const processes = this.#setting.processes ?? dice.int(2, 4);
     for (let place = 0; place < processes; place += 1) this.#start(place);
-    for (let count = 0; count < this.#weather.freezes; count += 1) this.#freezeOnce(processes);
+    for (let count = 0; count < this.#weather.freezes; count += 1) this.#freezeSomebody(processes);
+    for (const { place, atMs, forMs } of this.#setting.freezes ?? []) this.#freeze(place, atMs, forMs);
     const end = this.clock.now() + HORIZON_MS;
     await this.clock.run(() => this.#atRest() || this.clock.now() > end, EVENTS_MAX);
     this.rested = this.#atRest();
@@ -299,11 +304,15 @@ export class World implements Surroundings {
     this.#post(delayMs, () => this.#start(place));
   }
 
-  #freezeOnce(processes: number): void {
+  #freezeSomebody(processes: number): void {
     const dice = this.#dice;
     const place = dice.int(0, processes - 1);
     const forMs = dice.pick([200, 4_000, 7_000, 14_000]);
-    this.#post(dice.int(0, 12_000), () => {
+    this.#freeze(place, dice.int(0, 12_000), forMs);
+  }
+
+  #freeze(place: number, atMs: number, forMs: number): void {
+    this.#post(atMs, () => {
       const life = this.#processes[place]?.life;
       if (life === undefined || life.dead) return;
       life.freeze();
