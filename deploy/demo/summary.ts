@@ -5,6 +5,7 @@ import type { Ballot, RoundRecord } from '../../shared/protocol/vote.ts';
 import type { Screen } from '../../services/cli/render/screen.ts';
 import { table } from '../../services/cli/render/table.ts';
 import { safeJson, safeLine } from '../../services/cli/render/text.ts';
+import { absentLine } from '../../services/cli/render/vote.ts';
 
 /** The committed result of a goal's plan task. */
 export function planText(screen: Screen, result: unknown): string {
@@ -103,7 +104,7 @@ function roundText(screen: Screen, round: RoundRecord, logged: readonly Ballot[]
     ...round.ballots.map((ballot) => ballotText(screen, ballot, '')),
     // A round ends as soon as its outcome cannot change.
     ...late.map((ballot) => ballotText(screen, ballot, '  (after the decision, not counted)')),
-    ...(silent.length === 0 ? [] : [`  no ballot: ${silent.map(safeLine).join(', ')}`]),
+    ...(silent.length === 0 ? [] : [`  ${absentLine(round, silent)}`]),
   ].join('\n');
 }
 

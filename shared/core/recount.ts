@@ -2,6 +2,12 @@
 import { ABSTAIN, type RoundRecord, type VoteRule } from '../protocol/vote.ts';
 import { constitute, judge } from './quorum.ts';
 
+/** Whether it ended before its deadline because no ballot that was still out could change it: whoever is missing was not waited for. */
+export function endedEarly({ rule, roster, options, ballots }: RoundRecord): boolean {
+  const constituted = constitute(rule, roster, options);
+  return constituted.ok && judge(constituted.electorate, ballots).status !== 'pending';
+}
+
 /** What is wrong with it; undefined when its ballots bear it out. */
 export function faultOf(record: RoundRecord, rule: VoteRule): string | undefined {
   const { roster, options, ballots, consensus, position, reason } = record;

@@ -1,4 +1,5 @@
 /** The decision of a vote round, with who said what. */
+import { endedEarly } from '../../../shared/core/recount.ts';
 import { ABSTAIN, type RoundRecord } from '../../../shared/protocol/vote.ts';
 import type { Screen } from './screen.ts';
 import { table } from './table.ts';
@@ -19,11 +20,18 @@ export function roundPage(screen: Screen, round: RoundRecord): string {
   if (ballots.length > 0) sections.push(ballotTable(screen, round));
   const absent = [
     abstained.length === 0 ? '' : `abstained: ${abstained.map(safeLine).join(', ')}`,
-    silent.length === 0 ? '' : `not answered: ${silent.map(safeLine).join(', ')}`,
+    absentLine(round, silent),
   ].filter((line) => line !== '');
   if (absent.length > 0) sections.push(absent.join('\n'));
   sections.push(verdict(screen, round));
   return sections.join('\n\n');
+}
+
+/** Why voters of the roster have no ballot; empty when there are none. */
+export function absentLine(round: RoundRecord, absent: readonly string[]): string {
+  if (absent.length === 0) return '';
+  const why = endedEarly(round) ? 'not waited for, the outcome was settled' : 'no ballot before the deadline';
+  return `${why}: ${absent.map(safeLine).join(', ')}`;
 }
 
 function quorumOf({ rule, roster }: RoundRecord): number {
@@ -94,7 +102,7 @@ function verdict(screen: Screen, round: RoundRecord): string {
     return `${screen.paint('good', 'consensus')}: ${safeLine(round.position ?? '')}${votes} (${present})`;
   }
   const reasons = {
-    insufficient_votes: 'too few ballots came before the deadline',
+    insufficient_votes: 'fewer ballots than the quorum asks for',
     no_majority: 'no option reached what the rule asks for',
     tie: 'the leading options are exactly equal',
   };

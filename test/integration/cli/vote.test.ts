@@ -72,8 +72,8 @@ describe('vote', () => {
     const silent = await vote('--electorate', 'absent', '--timeout-ms', '200');
     expect(silent.code).toBe(1);
     expect(silent.stdout).toContain('abstained: h');
-    expect(silent.stdout).toContain('not answered: g');
-    expect(silent.stdout).toMatch(/^no consensus: insufficient_votes, too few ballots came/m);
+    expect(silent.stdout).toContain('no ballot before the deadline: g');
+    expect(silent.stdout).toMatch(/^no consensus: insufficient_votes, fewer ballots than the quorum/m);
   });
 
   it.each<[string, Positions, readonly string[], number, RegExp]>([

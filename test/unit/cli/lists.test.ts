@@ -39,15 +39,22 @@ describe('the list of dead letters', () => {
 });
 
 describe('the decision of a vote', () => {
-  it('shows the tally, the ballots, who abstained and who did not answer, and why it ended', () => {
+  it('shows the tally, the ballots, who abstained and who is missing, and why it ended', () => {
     const page = roundPage(wide, roundRecord());
     expect(page).toContain('round round-1  majority  quorum 3 of 4 voters  12 ms\nShip it?');
     expect(page).toMatch(/^approve +2 +█{24}$/m);
     expect(page).toMatch(/^reject +0$/m);
     expect(page).toMatch(/^r1 +approve +0\.90 +Tests pass$/m);
     expect(page).toContain('abstained: r3');
-    expect(page).toContain('not answered: r4');
+    expect(page).toContain('no ballot before the deadline: r4');
     expect(page).toContain('consensus: approve with 2 votes (3 of 4 voters answered, the quorum is 3)');
+  });
+
+  it('does not say of voters that they missed the deadline when nothing they could say would have changed the outcome', () => {
+    const early = roundPage(wide, roundRecord({ rule: { method: 'ahead-by-k', k: 2 } }));
+    expect(early).toContain('not waited for, the outcome was settled: r4');
+    const never = roundRecord({ rule: { method: 'majority', quorum: 9 }, ballots: [] });
+    expect(roundPage(wide, never)).toContain('not waited for, the outcome was settled: r1, r2, r3, r4');
   });
 
   it('shows scores and weights where they decide', () => {
@@ -60,7 +67,7 @@ describe('the decision of a vote', () => {
   });
 
   it.each([
-    ['insufficient_votes', 'too few ballots came before the deadline'],
+    ['insufficient_votes', 'fewer ballots than the quorum asks for'],
     ['no_majority', 'no option reached what the rule asks for'],
     ['tie', 'the leading options are exactly equal'],
   ])('says why there is none: %s', (reason, words) => {

@@ -135,8 +135,13 @@ describe('the votes', () => {
       '      b says',
       '  c  reject 0.90  (after the decision, not counted)',
       '      c says',
-      '  no ballot: d',
+      '  no ballot before the deadline: d',
     ]);
+  });
+
+  test('whoever the decision did not wait for is not blamed', () => {
+    const settled = { ...round, roster: ['a', 'b', 'c'] };
+    expect(votesText(SCREEN, [settled], settled.ballots)).toMatch(/^ {2}not waited for, the outcome was settled: c$/m);
   });
 
   test('a round without a decision says why, and no round at all is said too', () => {
