@@ -28,7 +28,7 @@ export interface Health {
 }
 
 export interface HealthEvents {
-  /** Called once for each check at the start (`first`), then on each change of `ok`. */
+  /** Called once for each check at the start (`first`), when it was made for the first time and failed, and on each change of `ok`. */
   changed(report: CheckReport, first: boolean): void;
 }
 
@@ -39,13 +39,16 @@ export function healthOf(
   now: () => number = Date.now,
 ): Health {
   const checks = new Map<CheckName, CheckReport>();
+  const made = new Set<CheckName>();
   function put(check: CheckName, reason: string): void {
     const before = checks.get(check);
     const ok = reason === '';
     const since = before?.ok === ok ? before.since : timestamp(now());
     const report: CheckReport = { check, ok, ...(ok ? {} : { reason }), since };
     checks.set(check, report);
-    if (before?.ok !== ok) events.changed(report, before === undefined);
+    const firstVerdict = before !== undefined && reason !== initially[check] && !made.has(check);
+    if (firstVerdict) made.add(check);
+    if (firstVerdict || before?.ok !== ok) events.changed(report, before === undefined);
   }
   for (const check of CHECKS) {
     const reason = initially[check];

@@ -129,6 +129,7 @@ test('the model endpoint: not there, there, failing until the breaker opens, and
     `no answer from http://127.0.0.1:${port} (ECONNREFUSED); start it, or set OPENAI_BASE_URL`,
   );
   expect((await readyz(agent)).body.unready).toEqual(['model']);
+  await agent.logged('health.failed');
 
   const model = await startModel({ HTTP_PORT: String(port) });
   hooks.onTestFinished(async () => void (await model.stop('SIGKILL')));

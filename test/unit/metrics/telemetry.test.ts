@@ -136,22 +136,23 @@ describe('fading', () => {
 });
 
 describe('health', () => {
-  it('keeps since when a check stands, and reports changes only', async () => {
+  it('keeps since when a check stands, and tells the first verdict and each change', async () => {
     let now = 0;
     const metrics = metricsOf();
     const changes: string[] = [];
     const reported = healthEvents(log, metrics);
     const health = healthOf(
-      { broker: 'not connected yet', stopping: '' },
+      { broker: 'nothing was asked yet', stopping: '' },
       {
         changed(report, first) {
-          changes.push(`${report.check} ${report.ok} ${first}`);
+          changes.push(`${report.check} ${report.ok} ${first} ${report.reason ?? ''}`.trimEnd());
           reported.changed(report, first);
         },
       },
       () => now,
     );
     now = 1_000;
+    health.fail('broker', 'nothing yet');
     health.fail('broker', 'still nothing');
     expect(health.report().checks[0]).toEqual({
       check: 'broker',
@@ -170,7 +171,12 @@ describe('health', () => {
         { check: 'stopping', ok: true, since: '1970-01-01T00:00:00.000Z' },
       ],
     });
-    expect(changes).toEqual(['broker false true', 'stopping true true', 'broker true false']);
+    expect(changes).toEqual([
+      'broker false true nothing was asked yet',
+      'stopping true true',
+      'broker false false nothing yet',
+      'broker true false',
+    ]);
     expect(await metrics.registry.metrics()).toContain('conclave_ready{check="broker"} 1\n');
   });
 });
