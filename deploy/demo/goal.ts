@@ -15,7 +15,7 @@ import { planText, resultText, votesText } from './summary.ts';
 
 /** Limits of the goal: far above what it needs, so that they bind only when something goes wrong. */
 const BUDGET = ['--budget-usd', '1', '--wall-ms', '600000'];
-/** How long the log is given to hold the end of the goal and every ballot. */
+/** How long the log is given to hold the end of the goal. */
 const LOG_MS = 2_000;
 const LOG_POLL_MS = 50;
 
@@ -126,7 +126,7 @@ interface Votes {
   readonly ballots: readonly Ballot[];
 }
 
-/** From the log: sourced by the broker, it may be a moment behind the records, and a voter may answer after the decision. */
+/** From the log: sourced by the broker, it may be a moment behind the records. */
 async function votesOf(client: MeshClient, goal: EndedGoal, signal: AbortSignal): Promise<Votes> {
   const deadline = Date.now() + LOG_MS;
   for (;;) {
@@ -138,10 +138,7 @@ async function votesOf(client: MeshClient, goal: EndedGoal, signal: AbortSignal)
       if (entry.kind === 'ballot') ballots.push(entry.record);
       ended ||= entry.kind === 'goal' && isTerminalGoal(entry.record);
     }
-    const missing = rounds.some(({ roundId, roster }) =>
-      roster.some((agent) => !ballots.some((ballot) => ballot.roundId === roundId && ballot.agent === agent)),
-    );
-    if ((ended && !missing) || Date.now() > deadline) return { rounds, ballots };
+    if (ended || Date.now() > deadline) return { rounds, ballots };
     await pause(LOG_POLL_MS, undefined, { signal });
   }
 }

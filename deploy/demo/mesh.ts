@@ -1,6 +1,8 @@
 /** The processes of the demo's mesh: a broker, a model, and nine agents. */
 import { fileURLToPath } from 'node:url';
+import { CommandFailure, EXIT } from '../../services/cli/failure.ts';
 import { type MeshClient, openMesh } from '../../shared/adapters/mesh-client.ts';
+import { probeModel } from '../../shared/adapters/model-probe.ts';
 import { startPrivateBroker } from './broker.ts';
 import type { DemoOptions } from './options.ts';
 import { type Fleet, type Patience, readyPort } from './processes.ts';
@@ -31,6 +33,7 @@ const START_MS = 60_000;
 
 /** Starts everything and resolves when every agent takes work. @throws Error that names what did not start, with its last words */
 export async function startMesh(fleet: Fleet, options: DemoOptions, signal: AbortSignal): Promise<DemoMesh> {
+  await requireModel(options);
   const patience: Patience = { deadline: Date.now() + START_MS, signal };
   const [url, endpoint] = await Promise.all([
     options.natsUrl ?? startPrivateBroker(fleet, WAVE.broker, patience),
@@ -44,6 +47,13 @@ export async function startMesh(fleet: Fleet, options: DemoOptions, signal: Abor
   });
   await Promise.all(agents.map((agent) => readyPort(agent, patience)));
   return mesh;
+}
+
+/** A wrong address or key is said at once; agents would wait for their model to come. What is no URL, they refuse themselves. */
+async function requireModel({ endpoint }: DemoOptions): Promise<void> {
+  if (endpoint === undefined || !URL.canParse(endpoint)) return;
+  const problem = await probeModel(endpoint, process.env['OPENAI_API_KEY'] ?? '');
+  if (problem !== undefined) throw new CommandFailure(EXIT.unreachable, problem);
 }
 
 async function startOfflineModel(fleet: Fleet, patience: Patience): Promise<string> {

@@ -1,10 +1,13 @@
 /** What the demo prints, and what it lets its user choose. */
 import { describe, expect, test } from 'vitest';
+import { startMesh } from '../../../deploy/demo/mesh.ts';
+import type { Fleet } from '../../../deploy/demo/processes.ts';
 import { optionsFrom } from '../../../deploy/demo/options.ts';
 import { planText, resultText, votesText } from '../../../deploy/demo/summary.ts';
 import { screenOf } from '../../../services/cli/render/screen.ts';
 import { fallbackPlan } from '../../../shared/core/plan.ts';
 import type { Ballot, RoundRecord } from '../../../shared/protocol/vote.ts';
+import { freePort } from '../../support/free-port.ts';
 
 const SCREEN = screenOf(60, false);
 const AT = '2030-01-01T00:00:00.000Z';
@@ -30,6 +33,21 @@ describe('options', () => {
       endpoint: 'http://y',
     });
   });
+});
+
+test('a model that is not there is said before anything is started', async () => {
+  const fleet: Fleet = {
+    start: () => {
+      throw new Error('a process was started');
+    },
+    afterwards: () => {},
+    stop: async () => [],
+    kill: () => {},
+  };
+  const options = optionsFrom({ OPENAI_BASE_URL: `http://127.0.0.1:${await freePort()}/v1` });
+  await expect(startMesh(fleet, options, new AbortController().signal)).rejects.toThrow(
+    /^no answer from http:\/\/127\.0\.0\.1:\d+ \(ECONNREFUSED\); start it, or set OPENAI_BASE_URL/,
+  );
 });
 
 describe('the plan', () => {
