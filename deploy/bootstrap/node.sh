@@ -37,7 +37,7 @@ elif fits node; then
   exit 0
 fi
 
-found=$(node --version 2>/dev/null) || found='no Node.js'
+found=$(node --version 2>/dev/null) && found="Node.js $found" || found='no Node.js'
 command -v npm >/dev/null 2>&1 || fail "this machine has $found and no npm to fetch one with"
 echo "This machine has $found; fetching Node.js $minimum or newer into $home (about 60 MB, once) ..."
 
