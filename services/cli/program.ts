@@ -209,6 +209,7 @@ function grammar(terminal: Terminal, finish: (code: ExitCode) => void): Program 
     .requiredOption('--options <a,b>', 'the positions to choose from', list)
     .requiredOption('--electorate <capability>', 'every present agent that has it may vote')
     .addOption(new Option('--method <method>', 'how it is decided').choices(Object.keys(METHODS)).default('majority'))
+    .option('--input <file>', 'what voters shall judge by, as in submit')
     .option('--quorum <n>', 'ballots that must be present (default: more than half of the voters)', whole(1))
     .option('--k <n>', 'ahead-by-k: the lead that decides', whole(1))
     .option('--threshold <share>', 'weighted: the share of the scores that the leader must hold, 0 to 1', share)

@@ -13,6 +13,7 @@ import type { RoundObserver } from '../../../shared/runtime/vote/observer.ts';
 import { holdRound } from '../../../shared/runtime/vote/proposer.ts';
 import { type Context, withMesh } from '../context.ts';
 import { CommandFailure, EXIT, type ExitCode } from '../failure.ts';
+import { readInput } from '../input.ts';
 import { roundPage } from '../render/vote.ts';
 import { count, safeJson, safeLine } from '../render/text.ts';
 import type { Terminal } from '../terminal.ts';
@@ -21,6 +22,7 @@ import { withTraces } from '../tracing.ts';
 const Options = z.object({
   options: z.array(z.string()),
   electorate: z.string(),
+  input: z.string().optional(),
   method: VoteMethod,
   quorum: z.number().optional(),
   k: z.number().optional(),
@@ -47,6 +49,8 @@ export async function vote(context: Context, args: readonly string[], given: unk
         `${name}: expected 1 to 64 characters of A-Z a-z 0-9 _ -, got ${JSON.stringify(id)}`,
       );
   }
+  refuseStrayOptions(options);
+  const material = options.input === undefined ? {} : { context: await readInput(terminal, options.input) };
   return withMesh(context, async (mesh) => {
     const voters = (await mesh.agents.list()).filter((agent) => agent.capabilities.includes(electorate));
     if (voters.length === 0) throw await nobody(mesh, electorate);
@@ -56,6 +60,7 @@ export async function vote(context: Context, args: readonly string[], given: unk
       roundId,
       capability: electorate,
       proposal: args[0] ?? '',
+      ...material,
       options: options.options,
       rule,
       roster: voters.map((voter) => voter.agentId).sort(),
@@ -91,6 +96,20 @@ async function hold(context: Context, mesh: MeshClient, spec: Parameters<typeof 
     throw error;
   } finally {
     await bus.flush().catch(() => undefined);
+  }
+}
+
+/** Which method an option belongs to: with any other it would be ignored, and its user none the wiser. */
+const METHODS_OF = [
+  ['k', 'ahead-by-k'],
+  ['threshold', 'weighted'],
+  ['weights', 'weighted'],
+] as const;
+
+function refuseStrayOptions(options: Options): void {
+  for (const [name, method] of METHODS_OF) {
+    if (options[name] !== undefined && options.method !== method)
+      throw new CommandFailure(EXIT.usage, `--${name} is for --method ${method}, not for ${options.method}`);
   }
 }
 

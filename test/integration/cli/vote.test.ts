@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encode } from '../../../shared/protocol/codec.ts';
 import type { VoteRequest } from '../../../shared/protocol/vote.ts';
@@ -144,5 +145,13 @@ describe('vote', () => {
       2,
       'conclave: --weights: zed cannot vote here; voters are a, b, c',
     ]);
+  });
+
+  it('gives voters what they shall judge by', async () => {
+    const asked = await electorate('informed', { m: 'approve' });
+    const { code } = await vote('--electorate', 'informed', '--input', 'LICENSE');
+    expect(code).toBe(0);
+    expect(asked[0]?.context).toEqual({ text: readFileSync('LICENSE', 'utf8') });
+    expect((await vote('--electorate', 'informed', '--input', 'no-such-file')).code).toBe(2);
   });
 });
