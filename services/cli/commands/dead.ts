@@ -34,7 +34,7 @@ export async function dead(context: Context, args: readonly string[], given: unk
     const letters = (await everyLetter(terminal, mesh)).filter((stored) => fits(stored, filter));
     if (redrives) return redrive(terminal, mesh, letters);
     if (json) terminal.out(jsonArray(letters.map(({ sequence, letter }) => ({ id: sequence, ...letter }))));
-    else if (letters.length > 0) terminal.out(deadTable(terminal.screen(), letters));
+    else if (letters.length > 0) terminal.out(deadTable(terminal.screen(), letters, terminal.now()));
     else terminal.note(`mesh "${mesh.subjects.mesh}" has no ${some ? 'such ' : ''}dead letters`);
     return EXIT.done;
   });

@@ -2,14 +2,14 @@
 import type { StoredLetter } from '../../../shared/adapters/mesh-client-dead.ts';
 import type { Screen } from './screen.ts';
 import { table } from './table.ts';
-import { moment, usd } from './text.ts';
+import { duration, usd } from './text.ts';
 
-export function deadTable(screen: Screen, letters: readonly StoredLetter[]): string {
+export function deadTable(screen: Screen, letters: readonly StoredLetter[], now: number): string {
   return table(
     screen,
     [
       { head: 'id', cell: ({ sequence }) => String(sequence), right: true },
-      { head: 'at', cell: ({ letter }) => moment(letter.at) },
+      { head: 'age', cell: ({ letter }) => duration(now - Date.parse(letter.at)), right: true },
       { head: 'origin', cell: ({ letter }) => letter.origin },
       { head: 'goal', cell: ({ letter }) => letter.goalId ?? '' },
       { head: 'task', cell: ({ letter }) => letter.taskId ?? '' },
@@ -17,10 +17,16 @@ export function deadTable(screen: Screen, letters: readonly StoredLetter[]): str
         head: 'attempts',
         cell: ({ letter }) => (letter.attempts === undefined ? '' : String(letter.attempts)),
         right: true,
+        spare: 2,
       },
-      { head: 'spent', cell: ({ letter }) => (letter.spent === undefined ? '' : usd(letter.spent.usd)), right: true },
+      {
+        head: 'spent',
+        cell: ({ letter }) => (letter.spent === undefined ? '' : usd(letter.spent.usd)),
+        right: true,
+        spare: 1,
+      },
       { head: 'code', cell: ({ letter }) => letter.reason.code, paint: (_, text) => screen.paint('bad', text) },
-      { head: 'message', cell: ({ letter }) => letter.reason.message },
+      { head: 'message', cell: ({ letter }) => letter.reason.message, prose: true },
     ],
     letters,
   );

@@ -1,6 +1,6 @@
 /**
- * Tables that fit their terminal: first the columns that can be spared go, then the others give way, longest first; where even that is not
- * enough, each row becomes a block of lines.
+ * Tables that fit their terminal: first prose is cut, then the columns that can be spared go, then the others give way, longest first; where even
+ * that is not enough, each row becomes a block of lines.
  */
 import Table from 'cli-table3';
 import type { Screen } from './screen.ts';
@@ -11,6 +11,8 @@ export interface Column<Row> {
   readonly cell: (row: Row) => string;
   /** Numbers stand on the right. */
   readonly right?: boolean;
+  /** Words that say enough when they are cut: they give way before any other column does. */
+  readonly prose?: boolean;
   /** Columns with a number can be left out on a narrow terminal, the lowest number first. */
   readonly spare?: number;
   /** Colours the cell, after it was made safe and cut. */
@@ -22,6 +24,8 @@ const GAP = 2;
 const NARROWEST = 6;
 /** Without a terminal there is no width to fit, but one cell shall not be a page. */
 const CELL_MAX = 160;
+/** What is left of prose before another column is left out or cut. */
+const PROSE_MIN = 24;
 const ROWS_AT_ONCE = 100;
 
 const NO_BORDERS = {
@@ -51,10 +55,7 @@ export function table<Row>(screen: Screen, columns: readonly Column<Row>[], rows
     return [{ column, cells, width: Math.max(widthOf(column.head), ...cells.map(widthOf)) }];
   });
   const used = spared(screen, filled);
-  const widths = shrink(
-    used.map(({ width }) => width),
-    roomFor(screen, used),
-  );
+  const widths = shrink(used, roomFor(screen, used));
   if (widths === undefined) return blocks(screen, filled, rows);
   const head = used.map(({ column }, index) => {
     const width = widths[index] ?? 0;
@@ -92,7 +93,7 @@ function roomFor(screen: Screen, used: readonly unknown[]): number {
 
 function spared<Row>(screen: Screen, filled: readonly Written<Row>[]): readonly Written<Row>[] {
   let used = filled;
-  while (used.reduce((sum, { width }) => sum + width, 0) > roomFor(screen, used)) {
+  while (used.reduce((sum, one) => sum + leastOf(one), 0) > roomFor(screen, used)) {
     const ranks = used.flatMap(({ column }) => (column.spare === undefined ? [] : [column.spare]));
     if (ranks.length === 0) return used;
     const lowest = Math.min(...ranks);
@@ -101,10 +102,19 @@ function spared<Row>(screen: Screen, filled: readonly Written<Row>[]): readonly 
   return used;
 }
 
-/** Takes from the widest columns first; undefined when the narrowest widths do not fit either. */
-function shrink(widths: readonly number[], room: number): readonly number[] | undefined {
-  const result = [...widths];
+function leastOf<Row>({ column, width }: Written<Row>): number {
+  return column.prose === true ? Math.min(width, PROSE_MIN) : width;
+}
+
+/** Takes from prose, then from the widest columns first; undefined when the narrowest widths do not fit either. */
+function shrink<Row>(used: readonly Written<Row>[], room: number): readonly number[] | undefined {
+  const result = used.map(({ width }) => width);
   let excess = result.reduce((sum, width) => sum + width, 0) - room;
+  for (const [index, one] of used.entries()) {
+    const given = Math.max(0, Math.min(excess, one.width - leastOf(one)));
+    result[index] = one.width - given;
+    excess -= given;
+  }
   while (excess > 0) {
     const widest = result.indexOf(Math.max(...result));
     const width = result[widest] ?? 0;

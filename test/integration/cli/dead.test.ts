@@ -46,9 +46,7 @@ describe('dead list', () => {
       { id: 2, ...second },
     ]);
     expect(stderr).toMatch(/^dead letter 3 does not fit the protocol: /);
-    expect((await mesh.run(['dead'])).stdout).toMatch(
-      /^ 2 +2030-01-31 12:00:00 +message +g +t +2 +invalid_schema +no good$/m,
-    );
+    expect((await mesh.run(['dead'])).stdout).toMatch(/^ 2 +\S.* +message +g +t +2 +invalid_schema +no good$/m);
   });
 });
 

@@ -32,8 +32,8 @@ describe('the list of dead letters', () => {
       spent: { usd: 0.5, inputTokens: 1, outputTokens: 1, messages: 0 },
       at: CREATED_AT,
     };
-    expect(deadTable(wide, [{ sequence: 12, letter }]).split('\n')[1]).toMatch(
-      /^12 +2030-01-31 12:00:00 +ready +g +t +3 +\$0\.5000 +attempts_exhausted +three failures\\u001b\[2J$/,
+    expect(deadTable(wide, [{ sequence: 12, letter }], Date.parse(CREATED_AT) + 90_000).split('\n')[1]).toMatch(
+      /^12 +1 m 30 s +ready +g +t +3 +\$0\.5000 +attempts_exhausted +three failures\\u001b\[2J$/,
     );
   });
 });

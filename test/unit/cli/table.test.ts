@@ -45,6 +45,21 @@ describe('a table', () => {
     expect(text).toContain('the-second-one  12345');
   });
 
+  it('cuts prose before it leaves a column out, and leaves it enough to be read', () => {
+    const prose: readonly Column<Row>[] = [
+      { head: 'words', cell: () => 'what was expected, what came, and what to do about it', prose: true },
+      { head: 'code', cell: () => 'a_code_of_20_letters' },
+      { head: 'count', cell: ({ count }) => String(count), right: true, spare: 1 },
+    ];
+    const row = rows.slice(0, 1);
+    expect(table(screenOf(60, false), prose, row).split('\n')[1]).toBe(
+      'what was expected, what came, …  a_code_of_20_letters      1',
+    );
+    expect(table(screenOf(50, false), prose, row).split('\n')[1]).toBe(
+      'what was expected, what cam…  a_code_of_20_letters',
+    );
+  });
+
   it('becomes blocks of lines where columns do not fit', () => {
     const plain: readonly Column<Row>[] = [
       { head: 'name', cell: ({ name }) => name },
