@@ -39,7 +39,7 @@ export interface CostReport {
 export interface Account {
   /** Held back for calls and messages under way. */
   readonly reserved: { readonly usd: number; readonly tokens: number; readonly calls: number };
-  /** The part of what is spent that was reserved for calls whose agent is gone: nobody knows whether they were billed. */
+  /** The part of what is spent that was reserved for calls that were given up or whose agent is gone: nobody knows whether they were billed. */
   readonly lost: { readonly usd: number; readonly tokens: number; readonly calls: number };
   /** What calls cost, by their endpoint's word, over their reservation and over all that the limits had left. */
   readonly beyond: { readonly usd: number; readonly tokens: number };

@@ -27,7 +27,14 @@ export async function readTasks(terminal: Terminal, path: string): Promise<Json[
   const value = requireJson(path, await readBytes(terminal, path));
   const tasks = typeof value === 'object' && value !== null && !Array.isArray(value) ? value['tasks'] : value;
   if (Array.isArray(tasks)) return tasks;
-  throw new CommandFailure(EXIT.usage, `${path}: expected a JSON array of tasks, or an object with one as "tasks"`);
+  throw new CommandFailure(
+    EXIT.usage,
+    `${nameOf(path)}: expected a JSON array of tasks, or an object with one as "tasks"`,
+  );
+}
+
+function nameOf(path: string): string {
+  return path === '-' ? 'standard input' : path;
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
@@ -37,7 +44,9 @@ async function readBytes(terminal: Terminal, path: string): Promise<Uint8Array> 
     return path === '-' ? await terminal.stdin() : await readFile(path);
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
-    throw new CommandFailure(EXIT.usage, `${path}: expected a file that can be read (${detail})`, { cause: error });
+    throw new CommandFailure(EXIT.usage, `${nameOf(path)}: expected a file that can be read (${detail})`, {
+      cause: error,
+    });
   }
 }
 
@@ -47,7 +56,7 @@ function textOf(path: string, bytes: Uint8Array): string {
   } catch {
     throw new CommandFailure(
       EXIT.usage,
-      `${path}: expected text in UTF-8, got other bytes; convert it, or give its text in a .json file`,
+      `${nameOf(path)}: expected text in UTF-8, got other bytes; convert it, or give its text in a .json file`,
     );
   }
 }
@@ -55,5 +64,5 @@ function textOf(path: string, bytes: Uint8Array): string {
 function requireJson(path: string, bytes: Uint8Array): Json {
   const parsed = decode(z.json(), bytes);
   if (parsed.ok) return parsed.value;
-  throw new CommandFailure(EXIT.usage, `${path}: ${parsed.message}`);
+  throw new CommandFailure(EXIT.usage, `${nameOf(path)}: ${parsed.message}`);
 }

@@ -49,7 +49,8 @@ export function decodeJson(bytes: Uint8Array): Decoded<unknown> {
   try {
     value = JSON.parse(decoder.decode(bytes));
   } catch (error) {
-    return { ok: false, code: 'invalid_json', message: `expected one JSON value in UTF-8: ${String(error)}` };
+    const detail = error instanceof Error ? error.message : String(error);
+    return { ok: false, code: 'invalid_json', message: `expected one JSON value in UTF-8: ${detail}` };
   }
   if (isDeeper(value, DEPTH_MAX)) {
     return { ok: false, code: 'invalid_schema', message: `expected at most ${DEPTH_MAX} levels of nesting` };

@@ -53,7 +53,7 @@ describe('a goal whose model hangs', () => {
     await waitUntil('the model is being asked', async () => (await open()) === 1);
     const { code, said } = await cancel('g');
     expect(code).toBe(0);
-    expect(said).toMatch(/1 tasks that nobody had begun are cancelled; 1 of 1 that ran were stopped/);
+    expect(said).toMatch(/cancelled 1 task that had not begun, stopped 1 of 1 running task,/);
     expect(said).not.toContain('not confirmed');
     await waitUntil('the request is closed', async () => (await open()) === 0, CONFIRMED_MS);
     const goal = await mesh.foreign.ended('g', CONFIRMED_MS);
@@ -70,7 +70,7 @@ describe('a goal whose model hangs', () => {
     await mesh.foreign.submit({ goalId: 'v', description: 'hang', tasks: [voted] });
     await waitUntil('the voter asks its model', async () => (await open()) === 1);
     const { said } = await cancel('v');
-    expect(said).toContain('1 of 1 that ran were stopped');
+    expect(said).toContain('stopped 1 of 1 running task,');
     await waitUntil('the request is closed', async () => (await open()) === 0, CONFIRMED_MS);
     expect(await mesh.foreign.ended('v')).toMatchObject({ status: 'cancelled' });
   });

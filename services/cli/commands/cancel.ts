@@ -6,7 +6,7 @@ import type { MeshClient } from '../../../shared/adapters/mesh-client.ts';
 import { type Context, idArgument, withMesh } from '../context.ts';
 import { CommandFailure, EXIT, type ExitCode } from '../failure.ts';
 import { goalLine } from '../render/goal.ts';
-import { duration, safeJson } from '../render/text.ts';
+import { count, duration, safeJson } from '../render/text.ts';
 import type { Terminal } from '../terminal.ts';
 import { unknownGoal, waitForGoal } from '../waiting.ts';
 
@@ -78,7 +78,7 @@ async function confirm(terminal: Terminal, mesh: MeshClient, goalId: string): Pr
   }
   const took = duration(performance.now() - startedAt);
   terminal.note(
-    `goal ${goalId} is over: ${cancelled.length - ran.size} tasks that nobody had begun are cancelled; ${ran.size - open.size} of ${ran.size} that ran were stopped, as their agents confirm (${took})`,
+    `goal ${goalId} is over: cancelled ${count(cancelled.length - ran.size, 'task')} that had not begun, stopped ${ran.size - open.size} of ${count(ran.size, 'running task')}, as their agents confirm (${took})`,
   );
   for (const [taskId, agentId] of open) {
     const why = answered.has(agentId) ? 'still works on it' : 'does not answer';
@@ -101,7 +101,7 @@ async function endOf(terminal: Terminal, mesh: MeshClient, goalId: string, left:
     if (!(error instanceof CommandFailure) || error.exitCode !== EXIT.waitedTooLong) throw error;
     const tasks = (await mesh.tasks(goalId)).filter((task) => !isTerminalTask(task));
     terminal.note(
-      `not confirmed within ${duration(CONFIRM_MS)}: the goal is not over yet; ${tasks.length} tasks are open${tasks
+      `not confirmed within ${duration(CONFIRM_MS)}: the goal is not over yet; ${count(tasks.length, 'open task')}${tasks
         .slice(0, OPEN_SHOWN)
         .map(({ taskId, status }) => `, ${taskId} is ${status}`)
         .join('')} (to look: conclave watch ${goalId})`,

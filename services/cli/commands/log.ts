@@ -7,7 +7,7 @@ import { type Context, idArgument, withMesh } from '../context.ts';
 import { CommandFailure, EXIT, type ExitCode } from '../failure.ts';
 import { logLine } from '../render/log.ts';
 import { sequenceDiagram } from '../render/mermaid.ts';
-import { safeJson } from '../render/text.ts';
+import { count, safeJson } from '../render/text.ts';
 import { requireGoal } from '../waiting.ts';
 import { verifyLog } from './log-verify.ts';
 
@@ -25,6 +25,7 @@ type Options = z.infer<typeof Options>;
 export async function log(context: Context, args: readonly string[], given: unknown): Promise<ExitCode> {
   const options = Options.parse(given);
   if (options.verify) return verifyLog(context, args, options.json);
+  if (args.length === 0) throw new CommandFailure(EXIT.usage, 'goalId: expected one, or --verify for the whole mesh');
   const goalId = idArgument(args, 0, 'goalId');
   return withMesh(context, async (mesh) => tell(context, mesh, goalId, options));
 }
@@ -34,18 +35,21 @@ async function tell({ terminal }: Context, mesh: MeshClient, goalId: string, opt
   const wanted = filterOf(options);
   const diagram = sequenceDiagram();
   let entries = 0;
+  let told = 0;
   let over = false;
   for await (const entry of mesh.log(goalId, follow ? terminal.signal : undefined)) {
     if (terminal.signal.aborted) return EXIT.interrupted;
     entries += 1;
     over ||= entry.kind === 'goal' && isTerminalGoal(entry.record);
     if (!wanted(entry)) continue;
+    told += 1;
     if (mermaid) diagram.add(entry);
     else if (json) terminal.out(safeJson({ ...entry, at: new Date(entry.at).toISOString() }));
     else if (!isBookkeeping(entry, options)) terminal.out(logLine(terminal.screen(), entry));
     await terminal.room();
   }
   if (entries === 0) throw await absent(mesh, goalId);
+  if (told === 0) terminal.note(`none of the ${count(entries, 'entry', 'entries')} of goal ${goalId} is as asked for`);
   if (mermaid) terminal.out(diagram.text());
   if (terminal.signal.aborted) return EXIT.interrupted;
   if (!over && !follow && !json && !mermaid) terminal.note(`goal ${goalId} is not over; --follow goes on until it is`);

@@ -9,7 +9,7 @@ import { type Context, idArgument, withMesh } from '../context.ts';
 import type { ExitCode } from '../failure.ts';
 import { errorLine, unstaffed } from '../render/goal.ts';
 import { frame, goalChange, taskChange } from '../render/live.ts';
-import { safeJson } from '../render/text.ts';
+import { clock, safeJson } from '../render/text.ts';
 import type { Terminal } from '../terminal.ts';
 import { exitCodeOf, unknownGoal, waitForGoal } from '../waiting.ts';
 
@@ -98,7 +98,7 @@ async function repaint(terminal: Terminal, mesh: MeshClient, view: View, follow:
 function print(terminal: Terminal, mesh: MeshClient, view: View, follow: Follow): Promise<EndedGoal> {
   const told = new Set<string>();
   const line = (text: string) => {
-    if (text !== '') terminal.out(`${new Date(terminal.now()).toISOString().slice(11, 23)}  ${text}`);
+    if (text !== '') terminal.out(`${clock(terminal.now())}  ${text}`);
   };
   return follow(async (event) => {
     const screen = terminal.screen();

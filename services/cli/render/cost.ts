@@ -55,7 +55,7 @@ export function underWay(calls: number): string {
 }
 
 export function lostCalls(calls: number): string {
-  return `for ${count(calls, 'call')} whose agent is gone`;
+  return `for ${count(calls, 'call')} that nobody reported the end of`;
 }
 
 function agentTable(screen: Screen, { agents, compute }: CostReport): string {

@@ -145,7 +145,13 @@ const TASK_COLUMNS = (screen: Screen, now: number): readonly Column<Row>[] => [
   { head: 'attempt', cell: ({ task }) => attemptOf(task), right: true, spare: 3 },
   { head: 'time', cell: ({ task }) => timeOf(task, now), right: true, spare: 5 },
   { head: 'cost', cell: ({ task }) => costOf(task), right: true, spare: 2 },
-  { head: 'waits for', cell: ({ task }) => (task.status === 'pending' ? task.dependencies.join(', ') : ''), spare: 1 },
+  // The tree shows one of a join's, and in a part of a large goal none.
+  {
+    head: 'after',
+    cell: ({ task: { dependencies, status } }) =>
+      dependencies.length > 1 || status === 'pending' ? dependencies.join(', ') : '',
+    spare: 1,
+  },
 ];
 
 interface Row {

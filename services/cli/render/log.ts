@@ -4,10 +4,10 @@ import { isBlobRef } from '../../../shared/protocol/ids.ts';
 import { saysOver } from '../../../shared/protocol/vote.ts';
 import { errorLine, revisionLine } from './goal.ts';
 import { paintStatus, type Screen } from './screen.ts';
-import { clip, count, safeJson, safeLine, usd, widthOf } from './text.ts';
+import { clip, clock, count, safeJson, safeLine, usd, widthOf } from './text.ts';
 
 const KIND_WIDTH = 8;
-const CLOCK_WIDTH = 12;
+const CLOCK_WIDTH = 13;
 /** Of a message's content, a result, or a voter's reasons, without a terminal's width to go by. */
 const LINE_MAX = 160;
 const ROOM_MIN = 20;
@@ -15,10 +15,9 @@ const ROOM_MIN = 20;
 type Of<K extends LogEntry['kind']> = Extract<LogEntry, { kind: K }>;
 
 export function logLine(screen: Screen, entry: LogEntry): string {
-  const clock = new Date(entry.at).toISOString().slice(11, 23);
   const kind = entry.kind === 'unreadable' ? '?' : entry.kind;
   const room = Math.max(ROOM_MIN, Math.min(screen.width, LINE_MAX) - CLOCK_WIDTH - KIND_WIDTH - 2);
-  return `${screen.paint('faint', clock)} ${kind.padEnd(KIND_WIDTH)} ${said(screen, entry, room)}`;
+  return `${screen.paint('faint', clock(entry.at))} ${kind.padEnd(KIND_WIDTH)} ${said(screen, entry, room)}`;
 }
 
 function said(screen: Screen, entry: LogEntry, room: number): string {

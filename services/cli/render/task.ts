@@ -14,7 +14,7 @@ export function taskPage(screen: Screen, task: TaskRecord, now: number): string 
     ['created', moment(task.createdAt)],
     ['started', 'startedAt' in task && task.startedAt !== undefined ? moment(task.startedAt) : ''],
     ['time', timeOf(task, now)],
-    ['waits for', task.dependencies.join(', ')],
+    ['after', task.dependencies.join(', ')],
     ['cost', costOf(task)],
     [
       'used',

@@ -88,14 +88,19 @@ export function usd(amount: number): string {
   return `$${Number(amount.toPrecision(2)).toFixed(Math.min(12, 1 - Math.floor(Math.log10(amount))))}`;
 }
 
-/** `2030-01-31T12:00:00.000Z` -> `2030-01-31 12:00:00`, in UTC as everything in a mesh. */
+/** `2030-01-31T12:00:00.000Z` -> `2030-01-31 12:00:00 UTC`. */
 export function moment(at: string): string {
-  return safeLine(at.slice(0, 19).replace('T', ' '));
+  return `${safeLine(at.slice(0, 19).replace('T', ' '))} UTC`;
+}
+
+/** The time of day of a line that tells what happened, in UTC: `12:00:00.000Z`. `at`: milliseconds since the epoch. */
+export function clock(at: number): string {
+  return new Date(at).toISOString().slice(11);
 }
 
 /** `1 task`, `2 tasks`. */
-export function count(n: number, noun: string): string {
-  return `${n.toLocaleString('en-US')} ${noun}${n === 1 ? '' : 's'}`;
+export function count(n: number, noun: string, nouns = `${noun}s`): string {
+  return `${n.toLocaleString('en-US')} ${n === 1 ? noun : nouns}`;
 }
 
 /** A JSON array with one element per line, for programs that read it whole and for those that read lines. */

@@ -104,7 +104,7 @@ describe('the confirmation of a cancel', () => {
     expect(code).toBe(0);
     expect(stderr.split('\n')).toEqual([
       expect.stringMatching(
-        /^goal split is over: 1 tasks that nobody had begun are cancelled; 1 of 3 that ran were stopped, as their agents confirm/,
+        /^goal split is over: cancelled 1 task that had not begun, stopped 1 of 3 running tasks, as their agents confirm/,
       ),
       'not confirmed: task b, agent bob still works on it; its result will not count',
       'not confirmed: task c, agent cleo does not answer; its result will not count',
@@ -117,6 +117,6 @@ describe('the confirmation of a cancel', () => {
     await mesh.putTask(taskRecord({ goalId: 'slow', taskId: 'a', status: 'ready' }));
     const { code, stderr } = await mesh.run(['cancel', 'slow']);
     expect(code).toBe(0);
-    expect(stderr).toContain('the goal is not over yet; 1 tasks are open, a is ready');
+    expect(stderr).toContain('the goal is not over yet; 1 open task, a is ready');
   });
 });

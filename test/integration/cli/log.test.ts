@@ -124,11 +124,19 @@ describe('log', () => {
     ]);
   });
 
+  it('says so when nothing is as asked for', async () => {
+    expect(await mesh.run(['log', goal.goalId, '--agent', 'stranger'])).toMatchObject({
+      code: 0,
+      stdout: '',
+      stderr: `none of the 8 entries of goal ${goal.goalId} is as asked for`,
+    });
+  });
+
   it('prints a line for each', async () => {
     const { code, stdout, stderr } = await mesh.run(['log', goal.goalId]);
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout.split('\n')).toHaveLength(8);
-    expect(stdout).toMatch(/^\d\d:\d\d:\d\d\.\d{3} message {2}coder-1 → review {2}ask \(a\) {2}look$/m);
+    expect(stdout).toMatch(/^\d\d:\d\d:\d\d\.\d{3}Z message {2}coder-1 → review {2}ask \(a\) {2}look$/m);
   });
 
   it.each([

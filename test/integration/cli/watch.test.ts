@@ -51,7 +51,7 @@ describe('watch without a terminal', () => {
     await mesh.putGoal(completed(goalId));
     const { code, stdout } = await running;
     expect(code).toBe(0);
-    const lines = stdout.split('\n').map((line) => line.replace(/^\d\d:\d\d:\d\d\.\d{3} {2}/, ''));
+    const lines = stdout.split('\n').map((line) => line.replace(/^\d\d:\d\d:\d\d\.\d{3}Z {2}/, ''));
     expect(lines[0]).toMatch(/^goal watched {2}running/);
     expect(lines.slice(-2)[0]).toBe('task a  research  in_progress → completed  r-1  attempt 1  1.0 s');
     expect(lines.slice(-1)[0]).toMatch(/^goal watched {2}completed/);

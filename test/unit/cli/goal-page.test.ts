@@ -47,6 +47,8 @@ describe('what show says of a goal', () => {
     const page = goalPage(wide, goalRecord(), tasks, [presence({ capabilities: ['research', 'code'] })], NOW);
     expect(page).toMatch(/├?└─ a +research +completed +researcher-1 +2 of 3 +2\.5 s +\$0\.00030/);
     expect(page).toMatch(/└─ b +code +pending +a$/m);
+    const join = taskRecord({ ...tasks[1], taskId: 'j', dependencies: ['a', 'b'] });
+    expect(goalPage(wide, goalRecord(), [...tasks, join], [], NOW)).toMatch(/└─ j .* a, b$/m);
     expect(page).not.toContain('no present agent');
   });
 
@@ -229,7 +231,7 @@ describe('what a goal cost', () => {
     expect(report.prediction).toEqual({ predicted: 0.001, measured: 0.0012, error: 0.0002, ratio: 1.2 });
   });
 
-  it('says what is held back for calls under way, and what went to calls whose agent is gone', () => {
+  it('says what is held back for calls under way, and what went to calls that nobody reported on', () => {
     const held = { agentId: 'coder-1', taskId: 'b', attempt: 1, usd: 0.002, tokens: 900 };
     const ledger = {
       limits: { usd: 0.01 },
@@ -244,12 +246,12 @@ describe('what a goal cost', () => {
     expect(report.account?.reserved).toEqual({ usd: 0.004, tokens: 1_800, calls: 2 });
     const page = costPage(wide, goal, tasks, report);
     expect(page).toMatch(/^reserved +\$0\.0040 +for 2 calls under way$/m);
-    expect(page).toMatch(/^measured, lost +\$0\.00050 +for 1 call whose agent is gone$/m);
+    expect(page).toMatch(/^measured, lost +\$0\.00050 +for 1 call that nobody reported the end of$/m);
     expect(page).toMatch(/^beyond +\$0\.2500 +claimed by the endpoint/m);
     const shown = goalPage(wide, goal, tasks, [], NOW, accountOf(ledger));
     expect(shown).toMatch(/^spent +\$0\.0012 of \$0\.0100, .* tokens of 5,000, 5 messages$/m);
     expect(shown).toMatch(
-      /^reserved +\$0\.0040 for 2 calls under way; of what is spent, \$0\.00050 for 1 call whose agent is gone$/m,
+      /^reserved +\$0\.0040 for 2 calls under way; of what is spent, \$0\.00050 for 1 call that nobody reported the end of$/m,
     );
     expect(goalPage(wide, goal, tasks, [], NOW, accountOf(undefined))).not.toContain('reserved');
   });

@@ -43,5 +43,8 @@ describe('the tasks of a goal', () => {
     expect(await readTasks(terminal, file('t.json', JSON.stringify(tasks)))).toEqual(tasks);
     expect(await readTasks(terminal, file('t2.json', JSON.stringify({ tasks, note: 'x' })))).toEqual(tasks);
     expect(await readTasks(withStdin(JSON.stringify(tasks)), '-')).toEqual(tasks);
+    await expect(readTasks(withStdin('nothing'), '-')).rejects.toThrow(
+      /^standard input: expected one JSON value in UTF-8: Unexpected token/,
+    );
   });
 });
