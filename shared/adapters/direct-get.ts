@@ -11,6 +11,7 @@ import {
   PermissionViolationError,
   TimeoutError,
 } from '@nats-io/transport-node';
+import { ConnectionBroke, isBroken, onOutage } from './outage.ts';
 import { inboxPrefixOf } from './requests.ts';
 
 export interface DirectMessage {
@@ -22,7 +23,7 @@ export interface DirectMessage {
   header(name: string): string | undefined;
 }
 
-/** The broker refused. Silence is the client's TimeoutError, a missing right its PermissionViolationError, as with any request. */
+/** The broker refused. Silence is the client's TimeoutError, a missing right its PermissionViolationError, as with any request; a break of the connection ConnectionBroke. */
 class DirectGetFailed extends Error {}
 
 const PAGE = 1_000;
@@ -103,6 +104,7 @@ function page(nc: NatsConnection, stream: string, query: object): Promise<Page> 
     const end = (finish: () => void): void => {
       clearTimeout(timer);
       forget();
+      calm();
       subscription.unsubscribe();
       finish();
     };
@@ -126,6 +128,9 @@ function page(nc: NatsConnection, stream: string, query: object): Promise<Page> 
       },
     });
     const forget = onDenied(nc, subject, fail);
+    const broke = (): void => fail(new ConnectionBroke(`stream ${stream}: the connection broke`));
+    const calm = onOutage(nc, { broke });
+    if (isBroken(nc)) return broke();
     wait();
     nc.publish(subject, JSON.stringify(query), { reply: inbox });
   });

@@ -10,6 +10,7 @@ import type { CommitOutcome, DagStore, Held, Stored, Write } from '../ports.ts';
 import { parseTrusted } from '../protocol/codec.ts';
 import type { Subjects } from '../protocol/subjects.ts';
 import { lastOfEach } from './direct-get.ts';
+import { ConnectionBroke } from './outage.ts';
 import { requestsOf } from './requests.ts';
 import { paceOf } from './pace.ts';
 import { type PublishAnswer, publishBatch, publishOne } from './publish.ts';
@@ -82,7 +83,7 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
   async function send(write: Write): Promise<PublishAnswer> {
     pace.plainSent();
     const answer = await publishOne(nc, write);
-    pace.plainAnswered(performance.now());
+    pace.plainAnswered(answer.kind === 'unknown' ? undefined : performance.now());
     return answer;
   }
 
@@ -140,7 +141,8 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
     const writes = transitions.flatMap((pending) => pending.writes);
     const startedAt = performance.now();
     const answer = await publishBatch(nc, writes);
-    pace.batched(performance.now() - startedAt);
+    // One without an answer took as long as we waited, not as long as the broker does.
+    if (answer.kind !== 'unknown') pace.batched(performance.now() - startedAt);
     if (answer.kind !== 'stored') {
       // One failed guard fails the whole batch, and an unknown outcome is settled write by write: each transition by itself finds out.
       for (const pending of transitions) run(pending);
@@ -196,6 +198,19 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
     }
   }
 
+  /** Lists what stands below a pattern; one that a break of the connection cut off begins again. */
+  async function scanPatiently(pattern: string): Promise<ReadonlyMap<string, Stored>> {
+    const giveUpAt = Date.now() + patienceMs;
+    for (;;) {
+      try {
+        return await scan(nc, subjects, pattern);
+      } catch (error) {
+        if (!(error instanceof ConnectionBroke) || Date.now() > giveUpAt || nc.isClosed()) throw error;
+        await pause(RETRY_MS);
+      }
+    }
+  }
+
   function goesPlain(transition: readonly Write[]): boolean {
     const free = !batchInFlight && queue.length === 0 && fits(transition);
     return free && pace.way(transition.length + plainInFlight) === 'plain';
@@ -225,7 +240,7 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
       }
       return found;
     },
-    scan: (pattern) => scan(nc, subjects, pattern),
+    scan: scanPatiently,
   };
 }
 

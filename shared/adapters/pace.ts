@@ -12,8 +12,8 @@ export interface Pace {
   /** Plain writes worth having in flight. */
   window(): number;
   plainSent(): void;
-  /** One plain write was answered. */
-  plainAnswered(nowMs: number): void;
+  /** One plain write was answered; undefined: it got no answer, and says nothing about the broker's pace. */
+  plainAnswered(nowMs: number | undefined): void;
   batched(durationMs: number): void;
   /** What a write takes longer than the bare way to the broker and back; before it is known there is no flush. */
   flushTakes(ms: number): void;
@@ -52,7 +52,7 @@ export function paceOf(): Pace {
     },
     plainAnswered(nowMs) {
       inFlight -= 1;
-      if (lastAnswer !== undefined) {
+      if (nowMs !== undefined && lastAnswer !== undefined) {
         sampledMs += nowMs - lastAnswer;
         sampled += 1;
       }

@@ -3,7 +3,8 @@
  * races two promises and captures an Error with its stack for every answer, also good ones (3.4.0: `RequestOne.cancel`); that was a quarter of a
  * busy agent's processor time.
  */
-import { outboxOf } from './outbox.ts';
+import { onOutage } from './outage.ts';
+import { type Outgoing, outboxOf } from './outbox.ts';
 import { createInbox, type Msg, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node';
 
 /** Nobody answered: no responder, no answer in time, or the connection is gone. Says nothing about whether the request was carried out. */
@@ -24,7 +25,10 @@ const NO_RESPONDERS = 503;
 
 const perConnection = new WeakMap<NatsConnection, Request>();
 
-/** The connection's request function; one subscription per connection. An answer that takes longer than 5 s is NoAnswer. */
+/**
+ * The connection's request function; one subscription per connection. An answer that takes longer than 5 s is NoAnswer. When the connection breaks, what
+ * waits for an answer is NoAnswer at once, and what is asked from then on leaves when the connection stands again.
+ */
 export function requestsOf(nc: NatsConnection): Request {
   const known = perConnection.get(nc);
   if (known !== undefined) return known;
@@ -39,6 +43,31 @@ function make(nc: NatsConnection): Request {
   const waiting = new Map<string, Waiting>();
   let requests = 0;
   let checking: NodeJS.Timeout | undefined;
+  /** Requests that wait for the connection, by token; undefined while it stands. */
+  let held: Map<string, Outgoing> | undefined;
+
+  function lose(why: string): void {
+    for (const [token, one] of waiting) {
+      if (held?.has(token) === true) continue;
+      waiting.delete(token);
+      one.reject(new NoAnswer(`no answer on ${one.subject}: ${why}`));
+    }
+  }
+
+  onOutage(nc, {
+    broke() {
+      lose('the connection broke');
+      held ??= new Map();
+    },
+    mended() {
+      for (const message of held?.values() ?? []) outbox(message);
+      held = undefined;
+    },
+    closed() {
+      held = undefined;
+      lose('the connection is closed');
+    },
+  });
 
   nc.subscribe(`${inbox}.*`, {
     callback: (_error, message) => {
@@ -58,6 +87,7 @@ function make(nc: NatsConnection): Request {
     for (const [token, one] of waiting) {
       if (one.due > now) break;
       waiting.delete(token);
+      held?.delete(token);
       one.reject(new NoAnswer(`no answer on ${one.subject} within ${TIMEOUT_MS} ms`));
     }
     if (waiting.size > 0) return;
@@ -71,7 +101,7 @@ function make(nc: NatsConnection): Request {
       const token = requests.toString(36);
       waiting.set(token, { resolve, reject, subject, due: performance.now() + TIMEOUT_MS });
       checking ??= setInterval(check, CHECK_MS).unref();
-      outbox({
+      const message: Outgoing = {
         subject,
         data,
         reply: `${inbox}.${token}`,
@@ -80,7 +110,9 @@ function make(nc: NatsConnection): Request {
           waiting.delete(token);
           reject(new NoAnswer(error instanceof Error ? error.message : String(error)));
         },
-      });
+      };
+      if (held === undefined) outbox(message);
+      else held.set(token, message);
     });
 }
 

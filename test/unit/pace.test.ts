@@ -30,6 +30,18 @@ describe('plain or batch', () => {
     expect(pace.window()).toBeLessThan(20);
   });
 
+  test('writes that nobody answered say nothing of how long others take', () => {
+    const pace = seen({ flushMs: 0.5, spacingMs: 0.1, batchMs: 30 });
+    expect(pace.way(50)).toBe('plain');
+    for (let outage = 1; outage <= 100; outage += 1) {
+      for (let lost = 0; lost < 8; lost += 1) pace.plainAnswered(undefined);
+      for (let sent = 0; sent < 8; sent += 1) pace.plainSent();
+      pace.plainAnswered(2_000 + outage * 5_000);
+      pace.plainSent();
+    }
+    expect(pace.way(50)).toBe('plain');
+  });
+
   test('a broker that comes back with other settings is another broker', () => {
     const pace = seen({ flushMs: 0.5, spacingMs: 0.5, batchMs: 10 });
     pace.flushTakes(0.05);

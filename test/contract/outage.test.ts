@@ -1,0 +1,149 @@
+/** A broker that dies, and answers that never come: what is asked gets an end, what is written is written once. */
+import { connect as dial, createServer, type Socket } from 'node:net';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { connectBroker } from '../../shared/adapters/nats-connect.ts';
+import { natsDagStore } from '../../shared/adapters/nats-dag.ts';
+import { requestsOf } from '../../shared/adapters/requests.ts';
+import { ensureStreams } from '../../shared/adapters/streams.ts';
+import { encode } from '../../shared/protocol/codec.ts';
+import { subjectsOf } from '../../shared/protocol/subjects.ts';
+import { startBroker, type TestBroker } from '../support/broker.ts';
+import { waitUntil } from '../support/wait.ts';
+import type { Connection } from './parts.ts';
+
+const subjects = subjectsOf('outage');
+
+async function brokerOfTest(): Promise<TestBroker> {
+  const broker = await startBroker({ jetstream: 'sync_interval: always' });
+  onTestFinished(() => broker.stop());
+  return broker;
+}
+
+async function connectionTo(url: string): Promise<Connection> {
+  const nc = await connectBroker({ url, name: 'outage' });
+  onTestFinished(() => nc.close());
+  return nc;
+}
+
+/** A way to the broker on which answers can get lost. */
+async function wayTo(url: string) {
+  const { hostname, port } = new URL(url);
+  const sockets = new Set<Socket>();
+  let deaf = false;
+  const server = createServer((client) => {
+    const broker = dial(Number(port), hostname);
+    for (const socket of [client, broker]) {
+      sockets.add(socket);
+      socket.on('error', () => socket.destroy());
+      socket.on('close', () => sockets.delete(socket));
+    }
+    client.pipe(broker);
+    broker.on('data', (bytes) => deaf || client.write(bytes));
+    broker.on('close', () => client.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const cut = (): void => sockets.forEach((socket) => socket.destroy());
+  onTestFinished(() => {
+    cut();
+    server.close();
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('expected a port');
+  return {
+    url: `nats://127.0.0.1:${address.port}`,
+    loseAnswers: () => (deaf = true),
+    /** The connection breaks; the next one is as good as new. */
+    cut() {
+      cut();
+      deaf = false;
+    },
+  };
+}
+
+async function lengthOf(nc: Connection, subject: string): Promise<number> {
+  const { state } = await (await jetstreamManager(nc)).streams.info(subjects.dagStream, { subjects_filter: subject });
+  return Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
+}
+
+describe('a request', () => {
+  it('ends when the broker dies, and one that is made meanwhile is answered when it is back', async () => {
+    const broker = await brokerOfTest();
+    const nc = await connectionTo(broker.url);
+    let heard = 0;
+    let attempts = 0;
+    nc.subscribe('silent', { callback: () => void (heard += 1) });
+    nc.subscribe('polite', { callback: (_error, message) => void message.respond('here') });
+    void (async () => {
+      for await (const { type } of nc.status()) if (type === 'reconnecting') attempts += 1;
+    })();
+    const request = requestsOf(nc);
+    const ended = expect(request('silent', '')).rejects.toThrow('no answer on silent: the connection broke');
+    await waitUntil('the request is heard', () => heard === 1);
+    await broker.kill('SIGKILL');
+    await ended;
+    const meanwhile = request('polite', '');
+    // Each attempt to connect throws away what was published before it.
+    await waitUntil('attempts to connect have failed', () => attempts >= 3);
+    await broker.restart();
+    expect((await meanwhile).string()).toBe('here');
+  });
+
+  it('ends when the connection is closed', async () => {
+    const nc = await connectionTo((await brokerOfTest()).url);
+    nc.subscribe('silent');
+    const ended = expect(requestsOf(nc)('silent', '')).rejects.toThrow('no answer on silent: the connection is closed');
+    await nc.flush();
+    await nc.close();
+    await ended;
+  });
+});
+
+describe('a transition', () => {
+  it('whose answer is lost is found as it landed, and not written again', async () => {
+    const broker = await brokerOfTest();
+    const stranger = await connectionTo(broker.url);
+    await ensureStreams(stranger, subjects, { replicas: 1 });
+    const other = natsDagStore(stranger, subjects);
+    const way = await wayTo(broker.url);
+    const store = natsDagStore(await connectionTo(way.url), subjects);
+    const subject = subjects.dagSubject('goal.g');
+    way.loseAnswers();
+    const outcome = store.commit([{ subject, data: encode({ by: 'us' }), expect: 0 }]);
+    const landed = await waitUntil('it landed', () => other.read('goal.g'));
+    way.cut();
+    expect(await outcome).toEqual({ status: 'committed', revisions: [landed.revision] });
+    expect(await lengthOf(stranger, subject)).toBe(1);
+  });
+
+  it('of which nobody knows whether it landed is written once, however many were under way when the broker died', async () => {
+    const broker = await brokerOfTest();
+    const nc = await connectionTo(broker.url);
+    await ensureStreams(nc, subjects, { replicas: 1 });
+    const store = natsDagStore(nc, subjects, { measureFlush: true });
+    let broken = false;
+    void (async () => {
+      for await (const { type } of nc.status()) broken ||= type === 'disconnect';
+    })();
+    const keys = Array.from({ length: 400 }, (_, index) => `goal.g${index}`);
+    let settled = 0;
+    const outcomes = Promise.all(
+      keys.map(async (key) => {
+        const outcome = await store.commit([{ subject: subjects.dagSubject(key), data: encode({ key }), expect: 0 }]);
+        settled += 1;
+        return outcome.status;
+      }),
+    );
+    await waitUntil('some are written', () => settled > 0);
+    await broker.kill('SIGKILL');
+    expect(settled).toBeLessThan(keys.length);
+    const scans = [store.scan('goal.>')];
+    await waitUntil('the client knows', () => broken);
+    scans.push(store.scan('goal.>'));
+    await broker.restart();
+    expect(new Set(await outcomes)).toEqual(new Set(['committed']));
+    expect(await lengthOf(nc, subjects.dagSubject('goal.>'))).toBe(keys.length);
+    for (const scan of scans) expect([...(await scan).keys()].every((key) => keys.includes(key))).toBe(true);
+    expect([...(await store.scan('goal.>')).keys()].toSorted()).toEqual(keys.toSorted());
+  });
+});
