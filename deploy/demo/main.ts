@@ -5,7 +5,7 @@ import { CommandFailure, EXIT } from '../../services/cli/failure.ts';
 import { readInput } from '../../services/cli/input.ts';
 import { processTerminal } from '../../services/cli/terminal.ts';
 import { runGoal } from './goal.ts';
-import { startMesh } from './mesh.ts';
+import { crew, startMesh } from './mesh.ts';
 import { optionsFrom } from './options.ts';
 import { type Fleet, newFleet } from './processes.ts';
 
@@ -20,6 +20,7 @@ async function run(fleet: Fleet): Promise<number> {
   if (options.input !== '-') await readInput(terminal, options.input);
   rmSync(logFolder, { recursive: true, force: true });
   mkdirSync(logFolder, { recursive: true });
+  terminal.note(`starting ${crew()} ...`);
   const mesh = await startMesh(fleet, options, terminal.signal);
   return runGoal(mesh, options, terminal, { readyMs: performance.now() - startedAt, logFolder });
 }

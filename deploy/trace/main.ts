@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { CommandFailure, EXIT } from '../../services/cli/failure.ts';
 import { runCommandLine } from '../../services/cli/program.ts';
 import { processTerminal, type Terminal } from '../../services/cli/terminal.ts';
-import { type DemoMesh, startMesh } from '../demo/mesh.ts';
+import { crew, type DemoMesh, startMesh } from '../demo/mesh.ts';
 import { optionsFrom } from '../demo/options.ts';
 import { newFleet } from '../demo/processes.ts';
 import { type Receiver, receiveTraces } from './receiver.ts';
@@ -58,13 +58,17 @@ try {
     OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
     OTEL_TRACES_EXPORTER: 'otlp',
   });
+  terminal.note(`starting ${crew()} ...`);
   const goalId = await runGoal(await startMesh(fleet, options, terminal.signal));
   await fleet.stop();
   process.exitCode = report(receiver, goalId);
   await receiver.close();
 } catch (error) {
-  if (!interrupted.signal.aborted) terminal.note(`trace: ${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = error instanceof CommandFailure ? error.exitCode : EXIT.failed;
+  if (interrupted.signal.aborted) process.exitCode = EXIT.interrupted;
+  else {
+    terminal.note(`trace: ${error instanceof Error ? error.message : String(error)}`);
+    process.exitCode = error instanceof CommandFailure ? error.exitCode : EXIT.failed;
+  }
 } finally {
   await fleet.stop();
 }

@@ -38,14 +38,14 @@ export function traceText(screen: Screen, spans: readonly Span[]): string {
   const startMs = Math.min(...spans.map((span) => span.startMs));
   const endMs = Math.max(...spans.map((span) => span.endMs));
   const traces = [...new Set(spans.map(({ traceId }) => traceId))];
-  const head = `${count(spans.length, 'span')} by ${processesOf(spans).size} processes in ${duration(endMs - startMs)}`;
+  const head = `${count(spans.length, 'span')} by ${count(processesOf(spans).size, 'process', 'processes')} in ${duration(endMs - startMs)}`;
   const rows = [...roots, ...orphans].flatMap((branch) => rowsOf(branch, '', '', startMs));
   const wide = (column: 'name' | 'who' | 'start' | 'took') => Math.max(...rows.map((row) => widthOf(row[column])));
   const [name, who, start, took] = [wide('name'), wide('who'), wide('start'), wide('took')];
   const lines = rows.map((row) => {
     const left = `${row.name.padEnd(name)}  ${row.who.padEnd(who)}  ${row.start.padStart(start)}  ${row.took.padStart(took)}  `;
     const note = clip(row.note, Math.max(20, screen.width - widthOf(left)));
-    return left + screen.paint(row.bad ? 'bad' : 'faint', note);
+    return (left + screen.paint(row.bad ? 'bad' : 'faint', note)).trimEnd();
   });
   const lost = orphans.length === 0 ? [] : [`${count(orphans.length, 'span')} without its parent`];
   return [`${screen.paint('heading', `trace ${traces.join(', ')}`)}  ${head}`, ...lines, ...lost].join('\n');
