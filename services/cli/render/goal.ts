@@ -7,6 +7,7 @@ import { AUCTION_CAPABILITY } from '../../../shared/protocol/subjects.ts';
 import type { TaskRecord } from '../../../shared/protocol/task.ts';
 import type { Account } from '../cost-report.ts';
 import { lostCalls, underWay } from './cost.ts';
+import { factLines } from './facts.ts';
 import { paintStatus, type Screen } from './screen.ts';
 import { type Column, table } from './table.ts';
 import { clip, count, duration, moment, safeBlock, safeJson, safeLine, usd, widthOf } from './text.ts';
@@ -62,11 +63,7 @@ export function goalPage(
     ],
     ['metadata', goal.metadata === undefined ? '' : safeJson(goal.metadata)],
   ];
-  const width = Math.max(...facts.map(([name]) => name.length)) + 2;
-  const lines = facts
-    .filter(([, text]) => text !== '')
-    .map(([name, text]) => `${screen.paint('faint', name.padEnd(width))}${clip(text, screen.width - width)}`);
-  const sections = [`${goalLine(screen, goal, now)}\n${lines.join('\n')}`];
+  const sections = [`${goalLine(screen, goal, now)}\n${factLines(screen, facts)}`];
   if (tasks.length > 0) sections.push(taskTable(screen, tasks, now));
   if (revisions.length > 0) sections.push(revisions.map((revision) => revisionLine(screen, revision)).join('\n'));
   const unjudged = tasks.filter(

@@ -1,8 +1,9 @@
 /** Everything of one task. */
 import type { TaskRecord } from '../../../shared/protocol/task.ts';
 import { agentOf, attemptOf, costOf, errorLine, resultText, timeOf } from './goal.ts';
+import { factLines } from './facts.ts';
 import { paintStatus, type Screen } from './screen.ts';
-import { clip, count, moment, safeLine, safeJson } from './text.ts';
+import { count, moment, safeLine, safeJson } from './text.ts';
 
 export function taskPage(screen: Screen, task: TaskRecord, now: number): string {
   const { inputTokens, outputTokens, messages } = task.cost;
@@ -23,12 +24,8 @@ export function taskPage(screen: Screen, task: TaskRecord, now: number): string 
     ['sent back', task.reasons === undefined || task.reasons.length === 0 ? '' : task.reasons.map(safeLine).join('; ')],
     ['input', task.input === undefined ? '' : safeJson(task.input)],
   ];
-  const width = Math.max(...facts.map(([name]) => name.length)) + 2;
-  const lines = facts
-    .filter(([, text]) => text !== '')
-    .map(([name, text]) => `${screen.paint('faint', name.padEnd(width))}${clip(text, screen.width - width)}`);
   const sections = [
-    `task ${screen.paint('heading', safeLine(task.taskId))} of goal ${safeLine(task.goalId)}  ${paintStatus(screen, task.status)}\n${lines.join('\n')}`,
+    `task ${screen.paint('heading', safeLine(task.taskId))} of goal ${safeLine(task.goalId)}  ${paintStatus(screen, task.status)}\n${factLines(screen, facts)}`,
   ];
   if ('error' in task && task.error !== undefined) sections.push(errorLine(screen, task.error));
   if (task.status === 'completed') sections.push(`${screen.paint('faint', 'result')}\n${resultText(task.result)}`);
