@@ -64,7 +64,9 @@ export function stackOf(compose: Compose, options: StackOptions): Stack {
     if (result.error) throw result.error;
     if (result.status !== 0) {
       const words = (result.stderr ?? '').trim().split('\n').slice(-5).join('\n');
-      throw new Error(`compose ${args[0] ?? ''} ended with ${result.status ?? result.signal}${words && `:\n${words}`}`);
+      throw new Error(
+        `compose ${args.join(' ')} ended with ${result.status ?? result.signal}${words && `:\n${words}`}`,
+      );
     }
     return result.stdout ?? '';
   };

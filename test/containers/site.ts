@@ -34,8 +34,11 @@ export async function close(): Promise<void> {
   for (const each of loads) each.stop();
   await stranger?.close();
   await admin?.close();
-  stack?.remove();
-  stack?.close();
+  try {
+    await stack?.remove();
+  } finally {
+    stack?.close();
+  }
 }
 
 /** Goals that go on while something happens to the mesh. */

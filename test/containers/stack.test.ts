@@ -16,6 +16,6 @@ await import('./parts/secrets.ts');
 test('taking it down leaves no container, volume, network or secret', async () => {
   await stranger.close();
   await admin.close();
-  expect(stack.remove()).toEqual([]);
+  expect(await stack.remove()).toEqual([]);
   expect(() => readFileSync(join(stack.secretsFolder, 'ca.crt'))).toThrow(/ENOENT/);
 });

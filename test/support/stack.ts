@@ -1,6 +1,6 @@
 /** The stack of deploy/compose.yaml on this machine's engine, with a project, secrets and ports of its own, for one file of tests. */
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { nkeyAuthenticator } from '@nats-io/transport-node';
@@ -164,23 +164,33 @@ export async function startStack(project: string) {
         READY_MS_MAX,
       ),
     /** What is left of the project after it was removed: containers, volumes, networks. */
-    remove(): readonly string[] {
-      stack.remove();
-      const label = `label=com.docker.compose.project=${project}`;
-      return [
-        ['ps', '--all'],
-        ['volume', 'ls'],
-        ['network', 'ls'],
-      ].flatMap((command) =>
-        run('docker', [...command, '--quiet', '--filter', label], { timeoutMs: 30_000 })
+    async remove(): Promise<readonly string[]> {
+      const left = (...command: readonly string[]): readonly string[] =>
+        run('docker', [...command, '--quiet', '--filter', `label=com.docker.compose.project=${project}`], {
+          timeoutMs: 30_000,
+        })
           .split('\n')
-          .filter(Boolean),
-      );
+          .filter(Boolean);
+      try {
+        stack.remove();
+      } catch (error) {
+        // Engines before 23 sometimes count an endpoint of a container that is gone, and hold on to its network until they start again (moby 42119).
+        if (!isOurs || left('ps', '--all').length > 0) throw error;
+        await restartOwnEngine();
+        stack.remove();
+      }
+      return [...left('ps', '--all'), ...left('volume', 'ls'), ...left('network', 'ls')];
     },
     close(): void {
       if (isOurs) stopOwnEngine();
     },
   };
+}
+
+async function restartOwnEngine(): Promise<void> {
+  stopOwnEngine();
+  await waitUntil('the engine has ended', () => !existsSync('/var/run/docker.pid'));
+  await ensureEngine();
 }
 
 function container(environment: StartedDockerComposeEnvironment, name: string) {
