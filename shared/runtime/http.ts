@@ -22,22 +22,28 @@ export interface HttpSurface {
 
 /** Listens before it resolves. Rejects with the system's error when the address or port cannot be had. */
 export async function serveHttp({ host, port, registry, health }: HttpOptions): Promise<HttpSurface> {
-  const routes: Readonly<Record<string, (response: ServerResponse) => Promise<void> | void>> = {
-    '/healthz': (response) => json(response, 200, { status: 'ok' }),
-    '/readyz': (response) => {
-      const report = health();
-      json(response, report.status === 'ready' ? 200 : 503, report);
-    },
-    '/metrics': async (response) => {
-      const text = await registry.metrics();
-      response.writeHead(200, { 'content-type': registry.contentType }).end(text);
-    },
-  };
+  const routes = new Map<string, (response: ServerResponse) => Promise<void> | void>([
+    ['/healthz', (response) => json(response, 200, { status: 'ok' })],
+    [
+      '/readyz',
+      (response) => {
+        const report = health();
+        json(response, report.status === 'ready' ? 200 : 503, report);
+      },
+    ],
+    [
+      '/metrics',
+      async (response) => {
+        const text = await registry.metrics();
+        response.writeHead(200, { 'content-type': registry.contentType }).end(text);
+      },
+    ],
+  ]);
   const server = createServer((request, response) => {
     const path = (request.url ?? '').split('?', 1)[0] ?? '';
-    const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
+    const route = routes.get(path);
     if (route === undefined)
-      return json(response, 404, { error: `expected one of ${Object.keys(routes).join(', ')}, got ${path}` });
+      return json(response, 404, { error: `expected one of ${[...routes.keys()].join(', ')}, got ${path}` });
     if (request.method !== 'GET' && request.method !== 'HEAD')
       return json(response.setHeader('allow', 'GET, HEAD'), 405, {
         error: `expected GET, got ${request.method ?? ''}`,

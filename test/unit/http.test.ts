@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
-import { Registry } from 'prom-client';
+import { Gauge, Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type CheckName, type Health, healthOf } from '../../shared/runtime/health.ts';
 import { type HttpSurface, serveHttp } from '../../shared/runtime/http.ts';
@@ -14,9 +14,11 @@ describe("an agent's http surface", () => {
   const ask = (path: string, init?: RequestInit): Promise<Response> =>
     fetch(`http://127.0.0.1:${surface.port}${path}`, init);
 
+  let registry: Registry;
   beforeEach(async () => {
     health = healthOf(checks(), quiet);
-    surface = await serveHttp({ host: '127.0.0.1', port: 0, registry: new Registry(), health: health.report });
+    registry = new Registry();
+    surface = await serveHttp({ host: '127.0.0.1', port: 0, registry, health: health.report });
   });
   afterEach(() => surface.close());
 
@@ -47,6 +49,20 @@ describe("an agent's http surface", () => {
     const response = await ask('/metrics');
     expect(response.status).toBe(200);
     expect(response.headers.get('content-type')).toMatch(/^text\/plain/);
+  });
+
+  it('says why there are no metrics, and lives on', async () => {
+    registry.registerMetric(
+      new Gauge({
+        name: 'broken',
+        help: 'x',
+        registers: [],
+        collect: () => Promise.reject(new Error('cannot be read')),
+      }),
+    );
+    const response = await ask('/metrics');
+    expect([response.status, await response.json()]).toEqual([500, { error: 'cannot be read' }]);
+    expect((await ask('/healthz')).status).toBe(200);
   });
 
   it('knows no other path, and no other method', async () => {
