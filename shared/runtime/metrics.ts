@@ -158,7 +158,7 @@ export function metricsOf(capabilities: readonly string[] = []) {
     reservedUsd: gauge('conclave_reserved_usd', 'What those reservations come to, in USD', []),
     reservationsLost: counter(
       'conclave_reservations_lost_total',
-      'Reserved calls that count as spent, because their agent is gone',
+      'Reserved calls that count as spent, because nobody reported their end',
       [],
     ),
     deadLetters: counter('conclave_dead_letters_total', 'Dead letters that this agent wrote', ['code']),

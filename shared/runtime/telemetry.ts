@@ -190,7 +190,7 @@ export function engineEvents(
       metrics.reservationsLost.inc(calls);
       log.warn(
         { event: 'budget.reservations_lost', goalId, calls },
-        'calls whose agent is gone count as spent: nobody knows whether they were billed',
+        'calls that nobody reported the end of count as spent: nobody knows whether they were billed',
       );
     },
     spent(kind, usd) {
