@@ -1,8 +1,9 @@
 /** `conclave admin`: what a mesh needs on its broker, and copies of it. */
+import { existsSync } from 'node:fs';
 import { z } from 'zod';
 import { withoutPassword } from '../../../shared/adapters/mesh-client-failure.ts';
 import { type Context, withMesh } from '../context.ts';
-import { EXIT, type ExitCode } from '../failure.ts';
+import { CommandFailure, EXIT, type ExitCode } from '../failure.ts';
 import { count } from '../render/text.ts';
 
 const RestoreOptions = z.object({ replicas: z.number().optional() });
@@ -31,6 +32,12 @@ export async function backup(context: Context, [folder = '']: readonly string[])
 
 export async function restore(context: Context, [folder = '']: readonly string[], given: unknown): Promise<ExitCode> {
   const { replicas } = RestoreOptions.parse(given);
+  if (!existsSync(folder)) {
+    throw new CommandFailure(
+      EXIT.usage,
+      `folder: expected what "conclave admin backup" wrote, and there is no ${folder}`,
+    );
+  }
   return withMesh(context, async (mesh) => {
     for (const { stream, messages } of await mesh.restore(folder, replicas)) {
       context.terminal.out(`${stream}: ${count(messages, 'message')}`);

@@ -78,6 +78,7 @@ describe('the command line', () => {
     ['a goalId that is no id', ['submit', 'x', '--goal-id', 'a.b']],
     ['a wish for a time limit without waiting', ['submit', 'x', '--timeout-ms', '5']],
     ['a log of no goal', ['log']],
+    ['a backup that is not there', ['admin', 'restore', '/no/such/folder']],
     ['an option of another method', ['vote', 'x', '--options', 'a,b', '--electorate', 'review', '--weights', 'a=1']],
     ['two readers of one standard input', ['submit', 'x', '--input', '-', '--tasks', '-']],
     ['a goalId with a wildcard', ['watch', '*']],
