@@ -1,8 +1,11 @@
 /** At-most-once messaging over core NATS. */
-import { headers, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node';
-import type { Bus } from '../ports.ts';
+import { headers, type Msg, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node';
+import type { Bus, Incoming } from '../ports.ts';
+import { shortSubscriptions } from './short-subscriptions.ts';
 
-export function natsBus(nc: NatsConnection): Bus {
+/** `short`: patterns `<start>.*.*` of subjects `<start>.<id>.*`, of which many are subscribed to, each for a short time. */
+export function natsBus(nc: NatsConnection, short: readonly string[] = []): Bus {
+  const subscribeShortly = shortSubscriptions(nc);
   return {
     publish(subject, data, options = {}) {
       nc.publish(subject, data, {
@@ -10,24 +13,32 @@ export function natsBus(nc: NatsConnection): Bus {
         ...(options.headers === undefined ? {} : { headers: headersOf(options.headers) }),
       });
     },
-    subscribe(subject, handle, options = {}) {
+    subscribe(subject, handle, { queue } = {}) {
+      const kind = subject.endsWith('.*')
+        ? short.find((pattern) => subject.startsWith(pattern.slice(0, -'*.*'.length)))
+        : undefined;
+      if (kind !== undefined && queue === undefined)
+        return subscribeShortly(kind, subject.slice(0, -'*'.length), (message) => handle(incoming(message)));
       const subscription = nc.subscribe(subject, {
-        ...(options.queue === undefined ? {} : { queue: options.queue }),
+        ...(queue === undefined ? {} : { queue }),
         callback: (error, message) => {
-          if (error !== null) return;
-          // The client says '' where its type says undefined.
-          const reply = message.reply === '' ? undefined : message.reply;
-          handle({
-            subject: message.subject,
-            data: message.data,
-            reply,
-            header: (name) => message.headers?.get(name) || undefined,
-          });
+          if (error === null) handle(incoming(message));
         },
       });
       return () => subscription.unsubscribe();
     },
     flush: () => nc.flush(),
+  };
+}
+
+function incoming(message: Msg): Incoming {
+  // The client says '' where its type says undefined.
+  const reply = message.reply === '' ? undefined : message.reply;
+  return {
+    subject: message.subject,
+    data: message.data,
+    reply,
+    header: (name) => message.headers?.get(name) || undefined,
   };
 }
 

@@ -83,11 +83,16 @@ export type Opened = ({ readonly ok: true } & RoundStep) | { readonly ok: false;
 /** Opens a round: whom to ask first, or its decision when no answer could change it, or what is wrong with the spec. */
 export function openRound(spec: RoundSpec, at: number): Opened {
   const constituted = constitute(spec.rule, spec.roster, spec.options);
-  if (!constituted.ok) return constituted;
-  const { roundId, deadlineAt } = spec;
-  const { electorate } = constituted;
-  const state: OpenRound = { phase: 'open', roundId, electorate, deadlineAt, ballots: [], asked: 0, nudged: false };
-  return { ok: true, ...proceed(state, at) };
+  return constituted.ok ? { ok: true, ...openFor(constituted.electorate, spec, at) } : constituted;
+}
+
+/** The same for an electorate that is known. */
+export function openFor(
+  electorate: Electorate,
+  { roundId, deadlineAt }: Pick<RoundSpec, 'roundId' | 'deadlineAt'>,
+  at: number,
+): RoundStep {
+  return proceed({ phase: 'open', roundId, electorate, deadlineAt, ballots: [], asked: 0, nudged: false }, at);
 }
 
 export function advance(state: RoundState, input: RoundInput): RoundStep {

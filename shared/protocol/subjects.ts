@@ -118,6 +118,7 @@ export function subjectsOf(mesh: string) {
     ballots: (roundId: string) => `${m}.ballot.${token(roundId)}`,
     ballot: (roundId: string, agentId: string) => `${m}.ballot.${token(roundId)}.${token(agentId)}`,
     ballotsOfRound: (roundId: string) => `${m}.ballot.${token(roundId)}.*`,
+    ballotsOfRounds: `${m}.ballot.*.*`,
     ballotsOfVoter: (agentId: string) => `${m}.ballot.*.${token(agentId)}`,
     ballotsWildcard: `${m}.ballot.>`,
 

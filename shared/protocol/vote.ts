@@ -1,6 +1,7 @@
 /** Vote rounds on the wire: VoteRequest, Ballot, and the stored decision. */
 import { z } from 'zod';
-import { Id, Timestamp } from './ids.ts';
+import { type Decoded, decodeJson, fit } from './codec.ts';
+import { Id, type Json, Timestamp } from './ids.ts';
 
 export const ABSTAIN = 'abstain';
 
@@ -95,3 +96,44 @@ export const RoundRecord = z.object({
   decidedAt: Timestamp,
 });
 export type RoundRecord = z.infer<typeof RoundRecord>;
+
+/**
+ * A voter checks a request, and its proposer each ballot, while somebody waits: a compiled check takes a fifth of the time. It is made when it is first used,
+ * and what it does not take goes to the schema itself, which says what is wrong.
+ */
+function quick<T>(schema: z.ZodType<T>, compiled: () => z.ZodType<T>): (value: unknown) => Decoded<T> {
+  let made: z.ZodType<T> | undefined;
+  return (value) => {
+    made ??= compiled();
+    const checked = made.safeParse(value);
+    return checked.success ? { ok: true, value: checked.data } : fit(schema, value);
+  };
+}
+
+/** JSON that the schema of a context would hand on as it is: it drops `__proto__`. */
+function isPlainJson(value: unknown): value is Json {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return true;
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (Array.isArray(value)) return value.every(isPlainJson);
+  if (typeof value !== 'object' || Object.getPrototypeOf(value) !== Object.prototype) return false;
+  for (const [key, item] of Object.entries(value)) if (key === '__proto__' || !isPlainJson(item)) return false;
+  return true;
+}
+
+/** Any value -> a VoteRequest, or what is wrong with it. */
+export const fitVoteRequest = quick(VoteRequest, () =>
+  // A recursive schema cannot be compiled.
+  z.compile(VoteRequest.extend({ context: z.custom<Json>(isPlainJson).optional() })),
+);
+/** Any value -> a Ballot, or what is wrong with it. */
+export const fitBallot = quick(Ballot, () => z.compile(Ballot));
+
+export function decodeVoteRequest(bytes: Uint8Array): Decoded<VoteRequest> {
+  const parsed = decodeJson(bytes);
+  return parsed.ok ? fitVoteRequest(parsed.value) : parsed;
+}
+
+export function decodeBallot(bytes: Uint8Array): Decoded<Ballot> {
+  const parsed = decodeJson(bytes);
+  return parsed.ok ? fitBallot(parsed.value) : parsed;
+}

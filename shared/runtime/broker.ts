@@ -83,7 +83,7 @@ export function depsOn(
 ): Omit<Deps, 'handOver' | 'electors'> {
   return {
     store: natsDagStore(nc, subjects, { measureFlush: true }),
-    bus: natsBus(nc),
+    bus: natsBus(nc, [subjects.ballotsOfRounds]),
     blobs: natsBlobs(nc, subjects),
     dead: natsDeadLetters(nc, subjects),
     submissions: { at: (sequence) => messageAt(nc, subjects.goalsStream, sequence) },

@@ -63,7 +63,13 @@ async function startProposer(url: string) {
     read: () => Promise.resolve(undefined),
     commit: (writes) => Promise.resolve({ status: 'committed', revisions: writes.map(() => 1) }),
   };
-  const common = { bus: natsBus(nc), clock: systemClock, subjects, agentId: 'proposer', observer };
+  const common = {
+    bus: natsBus(nc, [subjects.ballotsOfRounds]),
+    clock: systemClock,
+    subjects,
+    agentId: 'proposer',
+    observer,
+  };
   const { signal } = new AbortController();
   let rounds = 0;
   return {

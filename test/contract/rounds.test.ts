@@ -88,7 +88,12 @@ async function natsMesh(): Promise<Mesh> {
     peer: async (name) => {
       const nc = await connection(name);
       const recall = (agentId: string) => ballotRecall(nc, subjects, agentId, () => true);
-      return { bus: natsBus(nc), store: natsDagStore(nc, subjects), recall, kill: () => nc.close() };
+      return {
+        bus: natsBus(nc, [subjects.ballotsOfRounds]),
+        store: natsDagStore(nc, subjects),
+        recall,
+        kill: () => nc.close(),
+      };
     },
     during: (work) => work,
     revisions: async (roundId) => {

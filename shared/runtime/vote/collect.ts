@@ -2,16 +2,18 @@
 import {
   advance,
   type DecidedRound,
-  openRound,
+  openFor,
   type RoundEffect,
   type RoundInput,
   type RoundState,
 } from '../../core/round.ts';
+import type { Electorate } from '../../core/quorum.ts';
 import type { Bus, Clock, Incoming } from '../../ports.ts';
-import { decode, encode } from '../../protocol/codec.ts';
+import { encode } from '../../protocol/codec.ts';
 import { timestamp } from '../../protocol/ids.ts';
 import type { Subjects } from '../../protocol/subjects.ts';
-import { Ballot, type VoteRequest } from '../../protocol/vote.ts';
+import { decodeBallot, type VoteRequest } from '../../protocol/vote.ts';
+import { lingerOn } from './lingering.ts';
 import type { Ended, RoundObserver } from './observer.ts';
 
 export interface CollectDeps {
@@ -24,6 +26,8 @@ export interface CollectDeps {
 export interface Discussion {
   /** `roster`: everybody who may vote. */
   readonly request: VoteRequest;
+  /** What the rule, the roster and the options of the request come to. */
+  readonly electorate: Electorate;
   readonly capability: string;
   /** Milliseconds since the epoch. */
   readonly deadlineAt: number;
@@ -59,8 +63,12 @@ export interface Collected {
  * saw the first request. A voter answers a round once, whatever it is asked.
  */
 const NUDGE_SHARE = 1 / 3;
-/** Voters that answer at once answer all together: the last ballots are on the way when the first have decided. So long after the first request nobody is told. */
-export const LINGER_MS = 50;
+/**
+ * Voters that answer at once answer all together: the last ballots are on the way when the first have decided. So long after the first request those who have
+ * not answered are told, or up to so much earlier, when others are told as well.
+ */
+export const LINGER_MS = 100;
+const LINGER_EARLY_MS = 50;
 /** A deadline that this process noticed so late proves that it was stopped itself, and nothing about its voters. */
 const NOTICED_LATE_MS = 500;
 
@@ -81,6 +89,7 @@ export function collect(deps: CollectDeps, discussion: Discussion): Promise<Coll
     const outstanding = new Set<string>();
     const whileOpen: (() => void)[] = [];
     const whileListening: (() => void)[] = [];
+    /** Undefined before it is open, and once it has failed. */
     let state: RoundState | undefined;
     let released = false;
     /** The ballot that is being looked at. */
@@ -101,9 +110,10 @@ export function collect(deps: CollectDeps, discussion: Discussion): Promise<Coll
       // At the deadline voters stop by themselves.
       if (outstanding.size === 0 || now >= deadlineAt) leave();
       else if (ageMs >= LINGER_MS) tell();
-      else whileListening.push(clock.after(LINGER_MS - ageMs, tell));
+      else whileListening.push(lingerOn(clock, LINGER_EARLY_MS, openedAt + LINGER_MS, tell));
     };
     const fail = (error: unknown) => {
+      state = undefined;
       end(whileOpen);
       tell();
       reject(error instanceof Error ? error : new Error(String(error), { cause: error }));
@@ -120,9 +130,14 @@ export function collect(deps: CollectDeps, discussion: Discussion): Promise<Coll
       state = next;
       for (const effect of effects) perform(deps, discussion, effect, heard, outstanding);
       if (next.phase !== 'decided') return;
-      end(whileOpen);
-      observer.ended(endOf(discussion, next, outstanding));
       resolve({ round: next, release, leave });
+      // The decision is on its way to the store before anything else is seen to.
+      queueMicrotask(() =>
+        guarded(() => {
+          end(whileOpen);
+          observer.ended(endOf(discussion, next, outstanding));
+        }),
+      );
     };
     const feed = (input: RoundInput) =>
       guarded(() => {
@@ -134,7 +149,7 @@ export function collect(deps: CollectDeps, discussion: Discussion): Promise<Coll
       const token = message.subject.slice(prefix.length);
       if (state?.phase === 'open') {
         heard = message;
-        return feed({ type: 'ballot', at: clock.now(), token, ballot: decode(Ballot, message.data) });
+        return feed({ type: 'ballot', at: clock.now(), token, ballot: decodeBallot(message.data) });
       }
       observer.rejected({
         roundId,
@@ -147,20 +162,25 @@ export function collect(deps: CollectDeps, discussion: Discussion): Promise<Coll
       if (outstanding.delete(token) && outstanding.size === 0 && released) leave();
     };
 
-    guarded(() => {
-      signal.throwIfAborted();
+    const watch = () => {
+      if (state?.phase !== 'open') return;
+      if (signal.aborted) return fail(signal.reason);
       const onAbort = () => fail(signal.reason);
       signal.addEventListener('abort', onAbort, { once: true });
       whileOpen.push(() => signal.removeEventListener('abort', onAbort));
+      const leftMs = Math.max(0, deadlineAt - openedAt);
+      whileOpen.push(clock.after(leftMs * NUDGE_SHARE, () => feed({ type: 'nudge', at: clock.now() })));
+      whileOpen.push(clock.after(leftMs, () => feed({ type: 'deadline', at: clock.now() })));
+    };
 
-      const opened = openRound({ ...request, deadlineAt }, openedAt);
-      if (!opened.ok) throw new RoundRefused(opened.message);
+    guarded(() => {
+      signal.throwIfAborted();
+      const opened = openFor(discussion.electorate, { roundId, deadlineAt }, openedAt);
       if (opened.state.phase === 'open') {
         // Before the first request goes out: the quickest voter must find us listening.
         whileListening.push(bus.subscribe(subjects.ballotsOfRound(roundId), hear));
-        const leftMs = Math.max(0, deadlineAt - openedAt);
-        whileOpen.push(clock.after(leftMs * NUDGE_SHARE, () => feed({ type: 'nudge', at: clock.now() })));
-        whileOpen.push(clock.after(leftMs, () => feed({ type: 'deadline', at: clock.now() })));
+        // After it is on its way, which the end of this turn lets it be.
+        queueMicrotask(() => guarded(watch));
       }
       settle(opened.state, opened.effects);
     });

@@ -2,11 +2,11 @@
  * Holds a vote round: asks its voters, and stores the decision. Anyone may; two proposers of one round get one decision (I7), and a
  * proposer that dies leaves either its decision or a round that can be held again.
  */
-import { constitute } from '../../core/quorum.ts';
+import { constitute, type Electorate } from '../../core/quorum.ts';
 import type { DecidedRound } from '../../core/round.ts';
-import { encode, fit } from '../../protocol/codec.ts';
+import { encode } from '../../protocol/codec.ts';
 import { isId, timestamp } from '../../protocol/ids.ts';
-import { type RoundRecord, type VoteRule, VoteRequest } from '../../protocol/vote.ts';
+import { fitVoteRequest, type RoundRecord, type VoteRequest, type VoteRule } from '../../protocol/vote.ts';
 import { collect, type CollectDeps, type OnSaid, RoundRefused } from './collect.ts';
 import {
   bytesAtMost,
@@ -63,7 +63,7 @@ const DEADLINE_MS_MAX = 7 * 24 * 60 * 60 * 1000;
 export async function holdRound(deps: ProposerDeps, spec: HoldSpec): Promise<RoundRecord> {
   const { clock, observer } = deps;
   const openedAt = clock.now();
-  const { request, base } = prepare(spec, openedAt);
+  const { request, electorate, base } = prepare(spec, openedAt);
   const discussions = spec.rule.maxRounds ?? 1;
   const endsAt = openedAt + spec.deadlineMs;
 
@@ -74,9 +74,17 @@ export async function holdRound(deps: ProposerDeps, spec: HoldSpec): Promise<Rou
 
     const now = clock.now();
     const deadlineAt = Math.floor(now + (endsAt - now) / (discussions - number + 1));
-    const timed = { ...asked, deadline: timestamp(deadlineAt) };
     const { capability, headers, signal, onSaid } = spec;
-    const collected = await collect(deps, { request: timed, capability, deadlineAt, number, headers, signal, onSaid });
+    const collected = await collect(deps, {
+      request: { ...asked, deadline: timestamp(deadlineAt) },
+      electorate,
+      capability,
+      deadlineAt,
+      number,
+      headers,
+      signal,
+      onSaid,
+    });
     const { round } = collected;
     const next = number < discussions ? discussionAfter(request, round, number + 1, endsAt) : undefined;
     if (next !== undefined) {
@@ -116,6 +124,7 @@ function discussionAfter(
 
 interface Prepared {
   readonly request: VoteRequest;
+  readonly electorate: Electorate;
   /** The record as it will be, but for the decision. */
   readonly base: RecordBase;
 }
@@ -131,7 +140,7 @@ function prepare(spec: HoldSpec, openedAt: number): Prepared {
   if (!isId(capability)) throw new RoundRefused(`capability: expected an id, got ${JSON.stringify(capability)}`);
   if (taskId !== undefined && !isId(taskId))
     throw new RoundRefused(`taskId: expected an id, got ${JSON.stringify(taskId)}`);
-  const checked = fit(VoteRequest, { ...spec, deadline: timestamp(openedAt + deadlineMs) });
+  const checked = fitVoteRequest({ ...spec, deadline: timestamp(openedAt + deadlineMs) });
   if (!checked.ok) throw new RoundRefused(checked.message);
   const { rule, goalId, proposal, correlationId } = checked.value;
   const constituted = constitute(rule, checked.value.roster, checked.value.options);
@@ -161,7 +170,7 @@ function prepare(spec: HoldSpec, openedAt: number): Prepared {
     const remedy = 'name fewer voters or options, or shorten the proposal';
     refuseOver(`the decision of ${roster.length} voters`, largest, remedy);
   }
-  return { request, base };
+  return { request, electorate, base };
 }
 
 function refuseOver(what: string, message: unknown, remedy: string): void {

@@ -3,12 +3,12 @@
  * subject of the round's ballots under its own token, whatever the request says.
  */
 import type { Bus, Clock, Incoming, Operation } from '../../ports.ts';
-import { decode, encode, fit } from '../../protocol/codec.ts';
+import { encode } from '../../protocol/codec.ts';
 import { TRACEPARENT_HEADER } from '../../protocol/headers.ts';
 import { timestamp } from '../../protocol/ids.ts';
 import type { Subjects } from '../../protocol/subjects.ts';
 import { cleanTraceparent } from '../../protocol/trace.ts';
-import { ABSTAIN, Ballot, saysOver, VoteRequest } from '../../protocol/vote.ts';
+import { ABSTAIN, type Ballot, decodeVoteRequest, fitBallot, saysOver, type VoteRequest } from '../../protocol/vote.ts';
 import { type Tracing, UNTRACED } from '../tracing.ts';
 import { BallotMemory } from './ballot-memory.ts';
 import { cut, roundOf } from './discussion.ts';
@@ -85,7 +85,7 @@ export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService 
     observer.ignored({ reason, message, detail, ...(roundId === undefined ? {} : { roundId }) });
 
   function receive(message: Incoming): void {
-    const decoded = decode(VoteRequest, message.data);
+    const decoded = decodeVoteRequest(message.data);
     if (!decoded.ok) return ignore('malformed', message, decoded.message);
     const request = decoded.value;
     const { roundId, roster } = request;
@@ -219,7 +219,7 @@ export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService 
     if (position !== ABSTAIN && !positions.includes(position)) {
       return { ...base, position: ABSTAIN, rationale: 'could not decide: position_not_an_option' };
     }
-    const ballot = fit(Ballot, {
+    const ballot = fitBallot({
       ...base,
       position,
       ...(confidence === undefined ? {} : { confidence }),

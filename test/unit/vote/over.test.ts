@@ -1,12 +1,11 @@
 /** The end of a round, told to those who still think about it. */
 import { describe, expect, it } from 'vitest';
 import { encode } from '../../../shared/protocol/codec.ts';
+import { LINGER_MS } from '../../../shared/runtime/vote/collect.ts';
 import { discussionId, roundOf } from '../../../shared/runtime/vote/discussion.ts';
 import { RoundOver } from '../../../shared/runtime/vote/voter.ts';
 import { ballotOf, mesh, subjects } from './fixture.ts';
 import { voterMesh } from './voter-mesh.ts';
-
-const QUICK_MS = 50;
 
 describe('a proposer', () => {
   async function decidedAfter(thinkMs: number) {
@@ -19,7 +18,7 @@ describe('a proposer', () => {
   }
 
   it('tells that a round is over, addressed to nobody and without its content, as soon as the decision is stored', async () => {
-    const { requests, dag, broker, clock } = await decidedAfter(QUICK_MS);
+    const { requests, dag, broker, clock } = await decidedAfter(LINGER_MS);
     const [first, notice] = requests();
     // The clock went on by the millisecond in which the last ballot arrived.
     const deadline = new Date(clock.now() - 1).toISOString();
@@ -42,8 +41,28 @@ describe('a proposer', () => {
   it('tells when somebody is still missing after that moment', async () => {
     const { cast, requests, clock } = await decidedAfter(0);
     await cast(ballotOf('v4', 'approve'), 'v4');
-    await clock.advance(QUICK_MS);
+    await clock.advance(LINGER_MS);
     expect(requests().map(({ roster }) => roster.length)).toEqual([5, 0]);
+  });
+
+  it('tells of all rounds that were decided about then in one go', async () => {
+    const { hold, cast, requests, clock, broker } = mesh();
+    const decide = async (roundId: string) => {
+      const held = await hold({ roundId });
+      for (const voter of ['v1', 'v2', 'v3']) await cast(ballotOf(voter, 'approve', { roundId }), voter, roundId);
+      await held.result;
+    };
+    const told = () => requests().flatMap(({ roundId, roster }) => (roster.length === 0 ? [roundId] : []));
+    await decide('first');
+    await decide('second');
+    await clock.advance(LINGER_MS / 2);
+    await decide('third');
+    expect({ told: told(), timers: clock.pending }).toEqual({ told: [], timers: 1 });
+    await clock.advance(LINGER_MS / 2 - 10);
+    expect({ told: told(), timers: clock.pending }).toEqual({ told: ['first', 'second'], timers: 1 });
+    await clock.advance(LINGER_MS);
+    expect({ told: told(), timers: clock.pending }).toEqual({ told: ['first', 'second', 'third'], timers: 0 });
+    expect(broker.subscriptions).toBe(0);
   });
 
   it('says nothing when it ended at the deadline, where voters stop by themselves', async () => {
@@ -66,7 +85,7 @@ describe('a proposer', () => {
     const { hold, clock, cast, broker } = mesh();
     const said: number[] = [];
     const held = await hold({ onSaid: ({ bytes }) => said.push(bytes) });
-    await clock.advance(QUICK_MS);
+    await clock.advance(LINGER_MS);
     for (const voter of ['v1', 'v2', 'v3']) await cast(ballotOf(voter, 'approve'), voter);
     await held.result;
     expect(said.at(-1)).toBe(broker.published.at(-1)?.data.length);

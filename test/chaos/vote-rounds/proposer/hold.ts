@@ -30,7 +30,7 @@ export async function holdAll(env: NodeJS.ProcessEnv): Promise<void> {
   const subjects = subjectsOf(MESH);
   const pass = passing(env);
   const deps: ProposerDeps = {
-    bus: mortalBus(natsBus(nc), pass),
+    bus: mortalBus(natsBus(nc, [subjects.ballotsOfRounds]), pass),
     store: mortalStore(natsDagStore(nc, subjects), pass),
     clock: systemClock,
     subjects,

@@ -1,0 +1,54 @@
+/**
+ * What may happen a little early happens together: one timer for all of a clock. A proposer of many rounds tells of all that were decided meanwhile in one
+ * write, and wakes their voters once.
+ */
+import type { Clock } from '../../ports.ts';
+
+interface Lingering {
+  readonly dueAt: number;
+  readonly run: () => void;
+}
+
+type Linger = (lingering: Lingering) => () => void;
+
+const perClock = new WeakMap<Clock, Linger>();
+
+/** Calls `run` at `dueAt`, milliseconds since the epoch, or up to `earlyMs` before; every call for one clock with the same `earlyMs`. */
+export function lingerOn(clock: Clock, earlyMs: number, dueAt: number, run: () => void): () => void {
+  const known = perClock.get(clock);
+  if (known !== undefined) return known({ dueAt, run });
+  const made = make(clock, earlyMs);
+  perClock.set(clock, made);
+  return made({ dueAt, run });
+}
+
+function make(clock: Clock, earlyMs: number): Linger {
+  /** In order of arrival, which is nearly that of time. */
+  const waiting = new Set<Lingering>();
+  let cancel: (() => void) | undefined;
+
+  function wait(): void {
+    const [first] = waiting;
+    cancel = first === undefined ? undefined : clock.after(Math.max(0, first.dueAt - clock.now()), sweep);
+  }
+
+  function sweep(): void {
+    const now = clock.now();
+    for (const lingering of waiting) {
+      if (lingering.dueAt - earlyMs > now) continue;
+      waiting.delete(lingering);
+      lingering.run();
+    }
+    wait();
+  }
+
+  return (lingering) => {
+    waiting.add(lingering);
+    if (cancel === undefined) wait();
+    return () => {
+      if (!waiting.delete(lingering) || waiting.size > 0) return;
+      cancel?.();
+      cancel = undefined;
+    };
+  };
+}
