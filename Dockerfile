@@ -53,6 +53,7 @@ COPY --from=sources /app /app
 WORKDIR /app
 ENV NODE_ENV=production \
     NODE_COMPILE_CACHE=/app/compiled \
+    MALLOC_ARENA_MAX=2 \
     PATH=/usr/local/bin \
     HTTP_HOST=0.0.0.0 \
     HOST=0.0.0.0 \

@@ -46,7 +46,7 @@ import { type ModelWatch, probeBroker, probeConsumers, watchModel } from './prob
 import { startPulling } from './pulling.ts';
 import { endpointCounts, serveInfo } from './service-info.ts';
 import { ownSignature, saidBus } from './signing.ts';
-import { collectAfterStart } from './start-up-memory.ts';
+import { collectWhenIdle } from './idle-memory.ts';
 import { engineEvents, healthEvents, modelObserver, monitorEvents } from './telemetry.ts';
 import { mailEvents, messageCount, peerObserver, speechEvents } from './telemetry-messages.ts';
 import { currentTrace } from './tracing.ts';
@@ -313,7 +313,7 @@ async function live(
   });
   const probes = [probeBroker(nc, health, metrics), probeConsumers(pulling.problems, health)];
   log.info({ event: 'agent.ready', role: manifest.role, capabilities, slots, port: http.port }, 'ready');
-  collectAfterStart(() => engine.running() === 0 && engine.receipts() === 0);
+  collectWhenIdle(() => engine.running() === 0 && engine.receipts() === 0);
 
   const taken = await Promise.race([lost.taken, aborted(stopping)]);
   lost.stop();

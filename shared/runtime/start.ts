@@ -1,20 +1,27 @@
 /**
- * Starts an agent with Node's compile cache on: its code is stripped of types and compiled once a machine, not once a start. With the cache, the part
- * of Node that strips types is not even loaded, which is 15 MB of an idle agent's memory; but Node reads its own settings only at the very
- * start, so the process begins again, under the same process id, with the setting in its environment.
+ * Starts an agent with settings that are read at the very start of a process only, so it begins again, under the same process id, with those
+ * that are missing in its environment.
  */
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beginAgain } from './again.ts';
 import type { Manifest } from './manifest.ts';
 
+const SETTINGS: Readonly<Record<string, string>> = {
+  // Code is stripped of types and compiled once a machine, not once a start. With the cache, the part of Node that strips types is not even
+  // loaded, which is 15 MB of an idle agent's memory.
+  NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache'),
+  // glibc gives each thread that compiles or collects garbage a heap of its own, and keeps what each held at its worst: 4 MB of an idle agent.
+  MALLOC_ARENA_MAX: '2',
+};
+
 /** `problem`: one line that says which of the agent's own variables cannot be used; the agent ends with EXIT_CONFIG. */
 export type Loaded = { readonly manifest: Manifest } | { readonly problem: string };
 
 export async function start(load: () => Promise<Loaded>): Promise<void> {
   if (process.argv.includes('--manifest')) return describe(await load());
-  if (process.env['NODE_COMPILE_CACHE'] === undefined)
-    beginAgain({ ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache') });
+  if (Object.keys(SETTINGS).some((name) => process.env[name] === undefined))
+    beginAgain({ ...SETTINGS, ...process.env });
   const [{ runAgent }, { EXIT_CONFIG }, loaded] = await Promise.all([
     import('./agent.ts'),
     import('./config.ts'),
