@@ -159,6 +159,11 @@ describe('the environment', () => {
     expect(traceSettings(env)).toMatchObject(settings);
   });
 
+  test('an address that may hold a password is not repeated when it is refused', () => {
+    const refused = () => traceSettings({ OTEL_EXPORTER_OTLP_ENDPOINT: 'collector://user:hunter2@host' });
+    expect(refused).toThrow(/^OTEL_EXPORTER_OTLP_ENDPOINT: expected .*, got something else$/);
+  });
+
   test('a sampler that keeps nothing needs no SDK', () => {
     expect(traceSettings({ OTEL_TRACES_SAMPLER: 'always_off' })).toBeUndefined();
   });
