@@ -1,6 +1,9 @@
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
 import { createUser } from '@nats-io/nkeys';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startBroker } from '../../support/broker.ts';
+import { waitUntil } from '../../support/wait.ts';
 import { at, goalRecord } from '../../unit/cli/records.ts';
 import { openTestMesh, type TestMesh } from './mesh.ts';
 import { startCli } from './process.ts';
@@ -55,6 +58,25 @@ describe('the process', () => {
     expect(goals.stderr()).toMatch(
       /^conclave: no NATS broker at nats:\/\/127\.0\.0\.1:1 \(.*\); start one with JetStream or set NATS_URL\n$/,
     );
+  });
+
+  it('ends at the second Ctrl-C, whatever it waits for', async () => {
+    const silent = createServer();
+    silent.listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const address = silent.address();
+    const port = typeof address === 'object' ? address?.port : undefined;
+    const sockets: Socket[] = [];
+    silent.on('connection', (socket) => sockets.push(socket));
+    const goals = startCli(['goals', '--url', `nats://127.0.0.1:${port ?? 0}`]);
+    try {
+      await waitUntil('it waits for the greeting of a broker', () => sockets.length > 0);
+      await waitUntil('it ends', () => !goals.child.kill('SIGINT') || goals.child.exitCode !== null);
+      expect(await goals.end()).toBe(130);
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      silent.close();
+    }
   });
 
   it('ends with 69 and one line when the broker refuses the credentials, or has no JetStream', async () => {
