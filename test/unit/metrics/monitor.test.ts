@@ -1,22 +1,24 @@
 /** One agent looks for all: what a survey finds is shown by whoever still is that agent when it comes back. */
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import type { Incoming, SurveyedQueue } from '../../../shared/ports.ts';
 import { subjectsOf } from '../../../shared/protocol/subjects.ts';
 import { startMonitor } from '../../../shared/runtime/monitor/monitor.ts';
+import { promisesSettled, VirtualClock } from '../../support/memory-bus.ts';
 
 const subjects = subjectsOf('m');
 const GOALS = { waiting: 0, open: 0, oldestAt: undefined };
 const ACCOUNT = { storageBytes: 0, memoryBytes: 0, storageLimitBytes: 1 };
+/** Longer than a new agent listens, shorter than until its second survey. */
+const CHOSEN_MS = 3_000;
 
-beforeEach(() => void vi.useFakeTimers());
-afterEach(() => void vi.useRealTimers());
-
-function watched() {
+/** An agent that was chosen, and whose survey of the queues is under way. */
+async function chosen() {
+  const clock = new VirtualClock();
+  const shown: ('survey' | 'nothing')[] = [];
   let hear: (message: Incoming) => void = () => {};
+  let answer: (queues: readonly SurveyedQueue[]) => void = () => {};
   const says = (subject: string, data: Uint8Array = new Uint8Array()): void =>
     hear({ subject, data, reply: undefined, header: () => undefined });
-  let answer: (queues: readonly SurveyedQueue[]) => void = () => {};
-  const view = { see: vi.fn(), clear: vi.fn() };
   const monitor = startMonitor({
     agentId: 'b',
     subjects,
@@ -29,13 +31,7 @@ function watched() {
       },
       flush: () => Promise.resolve(),
     },
-    clock: {
-      now: () => Date.now(),
-      after(delayMs, run) {
-        const timer = setTimeout(run, delayMs);
-        return () => clearTimeout(timer);
-      },
-    },
+    clock,
     random: () => 0,
     surveyor: {
       queues: () => new Promise((resolve) => (answer = resolve)),
@@ -44,31 +40,34 @@ function watched() {
       account: () => Promise.resolve(ACCOUNT),
     },
     registry: { list: () => Promise.resolve([]) },
-    view,
+    view: { see: () => void shown.push('survey'), clear: () => void shown.push('nothing') },
     events: { chosen: () => {}, surveyFailed: () => {} },
   });
-  return { monitor, view, says, answer: () => answer([]) };
+  await clock.advance(CHOSEN_MS);
+  const comesBack = async (): Promise<void> => {
+    answer([]);
+    await promisesSettled();
+  };
+  return { monitor, shown, says, comesBack };
 }
 
 it('shows what its survey found', async () => {
-  const { view, answer } = watched();
-  await vi.advanceTimersByTimeAsync(3_000);
-  expect(view.see).not.toHaveBeenCalled();
-  answer();
-  await vi.advanceTimersByTimeAsync(0);
-  expect(view.see).toHaveBeenCalledOnce();
+  const { shown, comesBack } = await chosen();
+  expect(shown).toEqual([]);
+  await comesBack();
+  expect(shown).toEqual(['survey']);
 });
 
-it('drops a survey that comes back when another agent looks, or when it has stopped', async () => {
-  const replaced = watched();
-  await vi.advanceTimersByTimeAsync(3_000);
-  replaced.says(subjects.monitor('a'));
-  expect(replaced.view.clear).toHaveBeenCalledOnce();
-  replaced.answer();
-  const stopped = watched();
-  await vi.advanceTimersByTimeAsync(3_000);
-  stopped.monitor.stop();
-  stopped.answer();
-  await vi.advanceTimersByTimeAsync(0);
-  expect([replaced.view.see.mock.calls, stopped.view.see.mock.calls]).toEqual([[], []]);
+it('drops a survey that comes back when another agent looks', async () => {
+  const { shown, says, comesBack } = await chosen();
+  says(subjects.monitor('a'));
+  await comesBack();
+  expect(shown).toEqual(['nothing']);
+});
+
+it('drops a survey that comes back when it has stopped', async () => {
+  const { monitor, shown, comesBack } = await chosen();
+  monitor.stop();
+  await comesBack();
+  expect(shown).toEqual(['nothing']);
 });
