@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { retryAfterMs } from './backoff.ts';
 import { BodyTooLarge } from './capped-fetch.ts';
-import { CallFailure, type Verdict } from './resilience.ts';
+import { CallFailure, type Verdict } from './call-failure.ts';
 
 export interface Exchange {
   readonly content: string;

@@ -15,7 +15,8 @@ import { EndpointFailure, endpointFailure, type Exchange, readExchange, unreadab
 import { parseAnswer, type ResponseFormat, responseFormat } from './openai-schema.ts';
 import { type CountTokens, tokenCounter } from './openai-tokens.ts';
 import { charged, type Evidence, promptBound, type UsageDoubt } from './openai-usage.ts';
-import { PolicyError, type Resilience } from './resilience.ts';
+import { PolicyError } from './call-failure.ts';
+import type { Resilience } from './resilience.ts';
 
 export interface OpenAiModelOptions {
   /** Up to and including the version, e.g. `http://127.0.0.1:8080/v1`. */

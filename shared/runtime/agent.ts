@@ -38,7 +38,7 @@ import { startMonitor } from './monitor/monitor.ts';
 import { answererFor } from './peers/answering.ts';
 import { beginsOf } from './peers/bidding.ts';
 import { callsOn } from './peers/calls.ts';
-import { deskOf, peerPolicies } from './peers/desk.ts';
+import { deskOf } from './peers/desk.ts';
 import { handOverBy } from './peers/handover.ts';
 import { listener } from './peers/listener.ts';
 import { isQuestion } from './peers/questions.ts';
@@ -200,7 +200,9 @@ async function live(
     events: speechEvents(metrics),
   };
   const calls = callsOn(speaking);
-  const policies = peerPolicies(peerObserver(log, metrics));
+  // Loaded now, or never: not in the middle of a task that asks for the first time.
+  const asks = manifest.mayMessage.length === 0 ? undefined : await import('./peers/policies.ts');
+  const policies = asks?.peerPolicies(peerObserver(log, metrics));
   const voters = votersOf(async () => {
     const { createBreakers } = await import('../adapters/breakers.ts');
     return createBreakers(VOTER_BREAKERS, breakersObserver(log, metrics));

@@ -29,7 +29,16 @@ async function report(agentId: string, preload: URL): Promise<readonly string[]>
 test('packages that only other agents, or the command line, use are not loaded', async () => {
   const lines = await report('packages', PACKAGES);
   expect(lines).toContain('loaded zod');
-  for (const name of ['openai', 'gpt-tokenizer', 'fastify', '@nats-io/obj', 'commander', 'cli-table3', 'log-update'])
+  for (const name of [
+    'openai',
+    'gpt-tokenizer',
+    'fastify',
+    '@nats-io/obj',
+    'cockatiel',
+    'commander',
+    'cli-table3',
+    'log-update',
+  ])
     expect(lines).not.toContain(`loaded ${name}`);
 });
 

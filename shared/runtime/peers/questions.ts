@@ -3,7 +3,8 @@
  * belongs to the goal: it is charged, carries its correlation id, and is in the log.
  */
 import { createHash } from 'node:crypto';
-import { CallFailure, PolicyError, type Resilience } from '../../adapters/resilience.ts';
+import { CallFailure, PolicyError } from '../../adapters/call-failure.ts';
+import type { Resilience } from '../../adapters/resilience.ts';
 import type { Limits } from '../../core/budget.ts';
 import type { Said } from '../../core/cost.ts';
 import type { Presence } from '../../protocol/agent.ts';

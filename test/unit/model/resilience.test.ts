@@ -1,12 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { CallFailure, PolicyError, type Verdict } from '../../../shared/adapters/call-failure.ts';
 import {
   type BreakerState,
-  CallFailure,
   createPolicy,
-  PolicyError,
   type PolicyObserver,
   type PolicyOptions,
-  type Verdict,
 } from '../../../shared/adapters/resilience.ts';
 import { waitUntil } from '../../support/wait.ts';
 import { instantTime, manualTime } from './manual-time.ts';
