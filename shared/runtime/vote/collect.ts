@@ -65,10 +65,9 @@ export interface Collected {
 const NUDGE_SHARE = 1 / 3;
 /**
  * Voters that answer at once answer all together: the last ballots are on the way when the first have decided. So long after the first request those who have
- * not answered are told, or up to so much earlier, when others are told as well.
+ * not answered are told, or a little earlier when others are told as well.
  */
 export const LINGER_MS = 100;
-const LINGER_EARLY_MS = 50;
 /** A deadline that this process noticed so late proves that it was stopped itself, and nothing about its voters. */
 const NOTICED_LATE_MS = 500;
 
@@ -110,7 +109,7 @@ export function collect(deps: CollectDeps, discussion: Discussion): Promise<Coll
       // At the deadline voters stop by themselves.
       if (outstanding.size === 0 || now >= deadlineAt) leave();
       else if (ageMs >= LINGER_MS) tell();
-      else whileListening.push(lingerOn(clock, LINGER_EARLY_MS, openedAt + LINGER_MS, tell));
+      else whileListening.push(lingerOn(clock, openedAt + LINGER_MS, tell));
     };
     const fail = (error: unknown) => {
       state = undefined;
@@ -130,12 +129,14 @@ export function collect(deps: CollectDeps, discussion: Discussion): Promise<Coll
       state = next;
       for (const effect of effects) perform(deps, discussion, effect, heard, outstanding);
       if (next.phase !== 'decided') return;
+      // As it is now: further ballots may come in this very turn.
+      const ended = endOf(discussion, next, outstanding);
       resolve({ round: next, release, leave });
       // The decision is on its way to the store before anything else is seen to.
       queueMicrotask(() =>
         guarded(() => {
           end(whileOpen);
-          observer.ended(endOf(discussion, next, outstanding));
+          observer.ended(ended);
         }),
       );
     };

@@ -13,16 +13,19 @@ type Linger = (lingering: Lingering) => () => void;
 
 const perClock = new WeakMap<Clock, Linger>();
 
-/** Calls `run` at `dueAt`, milliseconds since the epoch, or up to `earlyMs` before; every call for one clock with the same `earlyMs`. */
-export function lingerOn(clock: Clock, earlyMs: number, dueAt: number, run: () => void): () => void {
+/** Half of what a proposer waits. */
+const EARLY_MS = 50;
+
+/** Calls `run` at `dueAt`, milliseconds since the epoch, or up to 50 ms before. The returned function cancels it. */
+export function lingerOn(clock: Clock, dueAt: number, run: () => void): () => void {
   const known = perClock.get(clock);
   if (known !== undefined) return known({ dueAt, run });
-  const made = make(clock, earlyMs);
+  const made = make(clock);
   perClock.set(clock, made);
   return made({ dueAt, run });
 }
 
-function make(clock: Clock, earlyMs: number): Linger {
+function make(clock: Clock): Linger {
   /** In order of arrival, which is nearly that of time. */
   const waiting = new Set<Lingering>();
   let cancel: (() => void) | undefined;
@@ -35,7 +38,7 @@ function make(clock: Clock, earlyMs: number): Linger {
   function sweep(): void {
     const now = clock.now();
     for (const lingering of waiting) {
-      if (lingering.dueAt - earlyMs > now) continue;
+      if (lingering.dueAt - EARLY_MS > now) continue;
       waiting.delete(lingering);
       lingering.run();
     }

@@ -1,5 +1,6 @@
 /** The end of a round, told to those who still think about it. */
 import { describe, expect, it } from 'vitest';
+import type { Bus } from '../../../shared/ports.ts';
 import { encode } from '../../../shared/protocol/codec.ts';
 import { LINGER_MS } from '../../../shared/runtime/vote/collect.ts';
 import { discussionId, roundOf } from '../../../shared/runtime/vote/discussion.ts';
@@ -100,6 +101,25 @@ describe('a proposer', () => {
     await cast(ballotOf('v2', 'abstain'), 'v2');
     await settle();
     expect(observer.ends).toMatchObject([{ answered: ['v2'], silent: ['v1', 'v3', 'v4', 'v5'] }]);
+  });
+
+  it('names those whose ballots came with the one that decided, and not with those that count', async () => {
+    const { hold, proposer, observer } = mesh();
+    let hear: Parameters<Bus['subscribe']>[1] | undefined;
+    const subscribe: Bus['subscribe'] = (_subject, handle) => {
+      hear = handle;
+      return () => undefined;
+    };
+    const held = await hold({}, { ...proposer, bus: { ...proposer.bus, publish: () => undefined, subscribe } });
+    for (const voter of ['v1', 'v2', 'v3', 'v4'])
+      hear?.({
+        subject: subjects.ballot('round', voter),
+        data: encode(ballotOf(voter, 'approve')),
+        reply: undefined,
+        header: () => undefined,
+      });
+    await held.result;
+    expect(observer.ends).toMatchObject([{ answered: ['v1', 'v2', 'v3'], silent: [], unheard: ['v4', 'v5'] }]);
   });
 
   it('blames nobody for a deadline that it slept through itself', async () => {
