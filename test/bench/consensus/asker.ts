@@ -40,7 +40,13 @@ export async function startAsker(url: string, mesh: string): Promise<Asker> {
   const nc = await connectBroker({ url, name: 'asker' });
   const subjects = subjectsOf(mesh);
   await ensureStreams(nc, subjects, { replicas: 1 });
-  const deps = { bus: natsBus(nc), store: natsDagStore(nc, subjects), clock: systemClock, subjects, agentId: 'asker' };
+  const deps = {
+    bus: natsBus(nc, [subjects.ballotsOfRounds]),
+    store: natsDagStore(nc, subjects),
+    clock: systemClock,
+    subjects,
+    agentId: 'asker',
+  };
   const { signal } = new AbortController();
   return {
     async hold(spec, watch = UNWATCHED) {
