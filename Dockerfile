@@ -53,7 +53,7 @@ COPY --from=sources /app /app
 WORKDIR /app
 ENV NODE_ENV=production \
     NODE_COMPILE_CACHE=/app/compiled \
-    MALLOC_ARENA_MAX=2 \
+    MALLOC_ARENA_MAX=1 \
     PATH=/usr/local/bin \
     HTTP_HOST=0.0.0.0 \
     HOST=0.0.0.0 \
