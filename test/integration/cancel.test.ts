@@ -51,6 +51,9 @@ describe('a goal whose model hangs', () => {
     const { mesh, open, cancel } = await ward('hanging');
     await mesh.foreign.submit({ goalId: 'g', description: 'hang', tasks: [research, after] });
     await waitUntil('the model is being asked', async () => (await open()) === 1);
+    expect(await mesh.foreign.services('STATS', 1, '.conclave-researcher.researcher-1')).toMatchObject([
+      { running: ['g.hangs'] },
+    ]);
     const { code, said } = await cancel('g');
     expect(code).toBe(0);
     expect(said).toMatch(/cancelled 1 task that had not begun, stopped 1 of 1 running task,/);

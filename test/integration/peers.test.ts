@@ -201,6 +201,13 @@ describe.concurrent('a goal that nobody plans', { timeout: 120_000 }, () => {
     await foreign.cancel('g', 'never mind');
     expect(await foreign.ended('g')).toMatchObject({ status: 'cancelled' });
     expect(await expert.logged('peer.question_withdrawn', 5_000)).toMatchObject({ goalId: 'g', questions: 1 });
+    // It would have thought about it for longer than this test may take.
+    const [answer] = await waitUntil('the expert has given up', async () => {
+      const replies = await said(mesh, `${mesh.name}.inbox.thinker.reply.expert.*`);
+      const last = replies.filter(({ messageType }) => messageType === 'reply');
+      return last.length > 0 ? last : undefined;
+    });
+    expect(answer?.content).toEqual({ status: 'unanswered', reason: 'goal_ended: goal g is over' });
     await expectSound(mesh, ['g']);
   });
 

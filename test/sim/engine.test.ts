@@ -3,10 +3,12 @@
  * alone. `SIM_SCHEDULES=1 SIM_FIRST=<seed>` plays one schedule again; `node test/sim/main.ts` plays many.
  */
 import { describe, expect, it } from 'vitest';
+import { GoalRecord, TASKS_MAX } from '../../shared/protocol/goal.ts';
+import { PEER_TASKS_MAX } from '../../shared/protocol/peer.ts';
 import { violations } from '../support/sim-check.ts';
-import type { Behaviour, Later, PeerScript, SimGoal } from '../support/sim-goals.ts';
+import type { Behaviour, Later, PeerScript, SimGoal, Task } from '../support/sim-goals.ts';
 import type { Death } from '../support/sim-life.ts';
-import { type Setting, Tally, World } from '../support/sim-world.ts';
+import { type Setting, subjects, Tally, World } from '../support/sim-world.ts';
 
 const SCHEDULES = Number(process.env['SIM_SCHEDULES'] ?? 300);
 const FIRST = Number(process.env['SIM_FIRST'] ?? 1);
@@ -273,6 +275,100 @@ function alone(input: Behaviour): SimGoal {
   const tasks = [{ ...ECHO, taskId: 't0', dependencies: [], input }];
   return { ...GOAL, tasks, submission: { ...explicit.submission, tasks } };
 }
+
+/** How the goal of a schedule ended, as its record says. */
+function endOf({ dag }: World) {
+  const last = dag.state.get(subjects.dagSubject(subjects.goalKey('g1')));
+  return GoalRecord.parse(JSON.parse(new TextDecoder().decode(last?.data)));
+}
+
+describe('a graph that grows (I10)', () => {
+  const NOT_MET = { mayComplete: false, mayCompleteCalmly: false };
+  const plans = (taskId: string, adds: readonly Task[]): Task => ({
+    ...ECHO,
+    taskId,
+    capability: 'plan',
+    dependencies: [],
+    input: { ms: 0, revises: { tasks: adds, replaces: [], source: 'model' } },
+  });
+  const planning = (first: Task, revisions: number): SimGoal => ({
+    ...planned,
+    ...NOT_MET,
+    tasks: [first],
+    submission: {
+      goalId: 'g1',
+      description: 'd',
+      replans: 0,
+      input: { ms: 0, plan: { tasks: [first], source: 'model', revisions } },
+    },
+  });
+  const leaf = (taskId: string): Task => ({ ...ECHO, taskId, dependencies: [], input: { ms: 0 } });
+
+  it('is revised as often as its first plan asked for, and once more is a reason to fail', async () => {
+    let first = leaf('n0');
+    for (let level = 1; level <= 4; level += 1) first = plans(`re${level}`, [first]);
+    for (const [revisions, status] of [
+      [4, 'completed'],
+      [3, 'failed'],
+    ] as const) {
+      const world = await play(1, { goals: [planning(first, revisions)], deaths: [] });
+      expect(violations(world)).toEqual([]);
+      const goal = endOf(world);
+      expect(goal).toMatchObject({ status, revision: revisions });
+      if (status === 'failed')
+        expect(goal).toMatchObject({
+          error: { code: 'unplannable', message: expect.stringContaining('at most 3 rev') },
+        });
+    }
+  });
+
+  it('has at most 10,000 tasks, those of its plans included', async () => {
+    const goal = planning(plans('re', []), 1);
+    // As few words as a plan may have: all of it must fit a submission.
+    const tasks = Array.from({ length: TASKS_MAX - 1 }, (_, index) => ({ taskId: `n${index}`, capability: 'a' }));
+    const revises = { ...plans('re', []), input: { ms: 0, revises: { tasks, replaces: [], source: 'model' } } };
+    const input = { ms: 0, plan: { tasks: [revises], source: 'model', revisions: 1 } };
+    const world = await play(1, { goals: [{ ...goal, submission: { ...goal.submission, input } }], deaths: [] });
+    expect(violations(world)).toEqual([]);
+    expect(endOf(world)).toMatchObject({
+      status: 'failed',
+      error: { code: 'unplannable', message: expect.stringContaining('at most 10000 tasks, got 10001') },
+      tasks: { total: 2 },
+    });
+  });
+
+  it('that nobody plans has at most 100 tasks', async () => {
+    const parts = Array.from({ length: 8 }, (_, index) => ({ capability: 'a', note: `part ${index}` }));
+    const works = Array.from({ length: 20 }, (_, hop) => ({
+      ms: 0,
+      step: { kind: 'split' as const, parts, capability: hop % 2 === 0 ? 'a' : 'b', note: `note ${hop}` },
+    }));
+    const input: PeerScript = { works, part: { ms: 0 } };
+    const goal = { ...unplanned, ...NOT_MET, peers: input, usd: undefined };
+    const submission = { goalId: 'g1', description: 'd', pattern: 'peer-to-peer', input };
+    const world = await play(1, { goals: [{ ...goal, submission }], deaths: [] });
+    expect(violations(world)).toEqual([]);
+    const { tasks, ...end } = endOf(world);
+    expect(end).toMatchObject({ status: 'failed', error: { code: 'too_many_tasks' } });
+    expect(tasks.total).toBeGreaterThan(PEER_TASKS_MAX - 10);
+    expect(tasks.total).toBeLessThanOrEqual(PEER_TASKS_MAX);
+  });
+});
+
+describe('a cancel', () => {
+  it('reaches a task that runs before the task would end, which is sooner than its lease is renewed', async () => {
+    const goal = { ...alone({ ms: 1_500, sideEffect: true }), mayComplete: false, mayCompleteCalmly: false };
+    for (let cancelAt = 50; cancelAt <= 500; cancelAt += 50) {
+      const world = await play(1, { goals: [{ ...goal, cancelAt }], deaths: [] });
+      expect(violations(world)).toEqual([]);
+      const { counts } = world.tally;
+      expect([counts.get('work dropped'), counts.get('conflict complete')], `cancelled after ${cancelAt} ms`).toEqual([
+        1,
+        undefined,
+      ]);
+    }
+  });
+});
 
 describe('the account of a goal', () => {
   it('is closed with it when its last task did not wait for what it had asked a model (I4)', async () => {
