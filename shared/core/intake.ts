@@ -174,6 +174,18 @@ export function tasksOfPlan(
   return { ok: true, tasks };
 }
 
+/** The first of these tasks that would make a record which no broker takes; as for a submission, the goal could never end (I5). */
+function bulkOfTasks(tasks: readonly TaskSpec[]): Refused['error'] | undefined {
+  const dependents = dependentsOf(tasks);
+  for (const [index, task] of tasks.entries()) {
+    const { length } = encode({ ...task, dependents: dependents.get(task.taskId) });
+    if (length <= SUBMITTED_BYTES_MAX) continue;
+    const message = `expected at most ${SUBMITTED_BYTES_MAX} bytes of JSON for task "${task.taskId}" with its input and edges, got ${length}; put the input into the object bucket and name it: {"$blob": "<name>"}`;
+    return { code: 'plan_too_large', message, path: `tasks.${index}` };
+  }
+  return undefined;
+}
+
 /** The graph of a committed plan beside its `plan` task, or why it cannot be one. */
 export function graphOfPlan(
   plan: Plan,
@@ -182,7 +194,7 @@ export function graphOfPlan(
   | { readonly ok: true; readonly tasks: readonly TaskSpec[] }
   | { readonly ok: false; readonly error: Refused['error'] } {
   const tasks = tasksOfPlan(plan, goalInput, (plan.revisions ?? 0) > 0);
-  const error = tasks.ok ? graphFault(tasks.tasks) : tasks.error;
+  const error = tasks.ok ? (graphFault(tasks.tasks) ?? bulkOfTasks(tasks.tasks)) : tasks.error;
   return error === undefined ? tasks : { ok: false, error };
 }
 

@@ -56,7 +56,7 @@ export type RevisionFaultCode =
   /** There would be nothing left whose result is the goal's. */
   | 'nothing_left';
 
-export interface RevisionFault {
+interface RevisionFault {
   readonly code: RevisionFaultCode;
   readonly message: string;
 }

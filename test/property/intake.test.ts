@@ -4,8 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { type Accepted, firstRecords, graphOfPlan, readSubmission, type Refused } from '../../shared/core/intake.ts';
 import { encode } from '../../shared/protocol/codec.ts';
 import { REJECT_CODES } from '../../shared/protocol/goal.ts';
-import { isId } from '../../shared/protocol/ids.ts';
-import { PLAN_TASK } from '../../shared/protocol/plan.ts';
+import { isId, SUBMITTED_BYTES_MAX } from '../../shared/protocol/ids.ts';
+import { Plan, PLAN_TASK } from '../../shared/protocol/plan.ts';
 import { subjectsOf } from '../../shared/protocol/subjects.ts';
 import { TaskRecord } from '../../shared/protocol/task.ts';
 
@@ -266,4 +266,25 @@ test('a plan becomes a graph beside its plan task only when nothing in it is res
     ),
     { numRuns: 1_000 },
   );
+});
+
+test('a plan whose tasks make records that no broker takes is no graph, whether by input, by the goal’s, or by edges', () => {
+  const task = (taskId: string, more: object = {}) => {
+    return { taskId, capability: 'echo', description: '', dependencies: [], ...more };
+  };
+  const verdictOf = (tasks: readonly ReturnType<typeof task>[], input?: string) => {
+    const graph = graphOfPlan(Plan.parse({ tasks, source: 'model' }), input);
+    return graph.ok ? 'graph' : [graph.error.code, graph.error.path];
+  };
+  const wide = Array.from({ length: 5_000 }, (_, index) =>
+    task(`${'n'.repeat(50)}-${index}`, { dependencies: ['root'] }),
+  );
+  const large = 'x'.repeat(SUBMITTED_BYTES_MAX - 500);
+  expect(verdictOf([task('a'), task('b', { input: large })])).toBe('graph');
+  expect(verdictOf([task('a'), task('b', { input: `${large}${'x'.repeat(500)}` })])).toEqual([
+    'plan_too_large',
+    'tasks.1',
+  ]);
+  expect(verdictOf([task('root'), ...wide], 'x'.repeat(300_000))).toBe('graph');
+  expect(verdictOf([task('root'), ...wide], 'x'.repeat(500_000))).toEqual(['plan_too_large', 'tasks.0']);
 });

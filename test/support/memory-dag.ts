@@ -6,6 +6,9 @@ import type { CommitOutcome, DagStore, Held, Random, Stored, Write } from '../..
 import type { Subjects } from '../../shared/protocol/subjects.ts';
 import { seededRandom, subjectMatches, type VirtualClock } from './memory-bus.ts';
 
+/** A broker takes no larger message. */
+const PAYLOAD_BYTES_MAX = 1_048_576;
+
 /** Shares of all commits, 0 to 1. */
 export interface DagFaults {
   /** Not stored; the caller gets an error. */
@@ -81,6 +84,8 @@ export class MemoryDag implements DagStore {
 
   async commit(transition: readonly Write[]): Promise<CommitOutcome> {
     if (transition.length === 0) throw new Error('expected at least one write, got an empty transition');
+    const large = transition.find(({ subject, data }) => subject.length + data.length > PAYLOAD_BYTES_MAX);
+    if (large !== undefined) throw new Error(`${large.subject}: payload of ${large.data.length} bytes`);
     // Copied before the first wait: what the caller does to its bytes afterwards is no longer ours.
     const writes = transition.map((write) => ({ ...write, data: write.data.slice() }));
     await this.#travel();

@@ -6,8 +6,8 @@
 import { tasksOfPlan } from '../../core/intake.ts';
 import { doneBefore, growthOfPeer } from '../../core/peer.ts';
 import { afterRefusal, endOf, type FailedTask, repairOf } from '../../core/repair.ts';
-import { type Draft, lateEdges, liveGraph, revise, type RevisionFault } from '../../core/revision.ts';
-import { fit } from '../../protocol/codec.ts';
+import { type Draft, lateEdges, liveGraph, revise } from '../../core/revision.ts';
+import { encode, fit } from '../../protocol/codec.ts';
 import { type ErrorInfo, isTerminalGoal, type LiveGoal, TASKS_MAX } from '../../protocol/goal.ts';
 import { timestamp } from '../../protocol/ids.ts';
 import { Award, PEER_TASKS_MAX } from '../../protocol/peer.ts';
@@ -18,7 +18,7 @@ import type { Deps } from './deps.ts';
 import type { Joins } from './joins.ts';
 import { moveGoal, moveTask, readGoal, readTask, readTasks, type Versioned } from './records.ts';
 import type { Revisions } from './revisions.ts';
-import { resolved } from './values.ts';
+import { RECORD_BYTES_MAX, resolved } from './values.ts';
 
 /** `led`: a revision that this failure led to stands and is carried out. `replaced`: the task counts no more. `none`: the failure is the goal's. */
 export type Mended = 'led' | 'replaced' | 'over' | 'none';
@@ -45,6 +45,12 @@ interface Parts {
 type Proposal =
   | { readonly ok: true; readonly draft: Draft<GraphTask>; readonly reason?: string }
   | { readonly ok: false; readonly error: ErrorInfo };
+
+/** Why there can be no such revision; `too_many`: the graph may not grow any more. */
+interface Fault {
+  readonly kind: 'too_many' | 'unusable';
+  readonly message: string;
+}
 
 /** Others may each bring a revision in between: so often it is looked again (I10). */
 const LOOKS_MAX = 512;
@@ -89,10 +95,13 @@ export function growthOf({ deps, joins, closing, revisions, predict, release }: 
     draft: Draft<GraphTask>,
     because: Pick<Revision, 'reason' | 'repairs'>,
     tasksMax = TASKS_MAX,
-  ): Promise<RevisionFault | undefined> {
+  ): Promise<Fault | undefined> {
     const limits = { tasks: tasksMax, revisions: goal.revisionsMax ?? 0 };
     const revised = revise(liveGraph(tasks, known), draft, limits);
-    if (!revised.ok) return revised.fault;
+    if (!revised.ok) {
+      const { code, message } = revised.fault;
+      return { kind: code === 'plan_too_large' || code === 'too_many_revisions' ? 'too_many' : 'unusable', message };
+    }
     const revision: Revision = {
       goalId: goal.goalId,
       revision: known.length + 1,
@@ -105,6 +114,8 @@ export function growthOf({ deps, joins, closing, revisions, predict, release }: 
       ...because,
       createdAt: timestamp(deps.clock.now()),
     };
+    const { length } = encode(revision);
+    if (length > RECORD_BYTES_MAX) return tooLarge(length);
     if (await revisions.create(revision)) deps.events.goalRevised(goal, revision);
     return undefined;
   }
@@ -258,10 +269,15 @@ function unplannable({ taskId }: EndedTask, why: string): Proposal {
   };
 }
 
+/** A record that no broker takes would be tried for ever. Each new task that waits for none of the new ones carries the goal's input. */
+function tooLarge(length: number): Fault {
+  const message = `expected new tasks of at most ${RECORD_BYTES_MAX} bytes of JSON together, got ${length}; put the goal's input into the object bucket and submit {"$blob": "<name>"}`;
+  return { kind: 'unusable', message };
+}
+
 /** A graph that grows by itself reaches its bounds by going on and on; a plan that cannot be carried out is another matter. */
-function refusedBy(task: EndedTask, fault: RevisionFault): ErrorInfo {
-  const bound = fault.code === 'plan_too_large' || fault.code === 'too_many_revisions';
-  if (task.peer === undefined || !bound)
+function refusedBy(task: EndedTask, fault: Fault): ErrorInfo {
+  if (task.peer === undefined || fault.kind === 'unusable')
     return {
       code: 'unplannable',
       message: `what task ${task.taskId} leads to cannot be carried out: ${fault.message}`,

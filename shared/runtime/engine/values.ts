@@ -6,7 +6,7 @@ import type { Deps } from './deps.ts';
 /** A result above this is looked at together with the records that it goes into. */
 const ALONE_BYTES_MAX = INLINE_BYTES_MAX / 2;
 /** Below 1 MiB, the broker's usual limit of a message, with some room for what else is in a record. */
-const RECORD_BYTES_MAX = 960 * 1024;
+export const RECORD_BYTES_MAX = 960 * 1024;
 
 /** A result, or a reference to where it was put when it is large, alone or within one of `holders`: a record that no broker takes would never end. */
 export async function inlineOrBlob(deps: Deps, value: unknown, holders: readonly object[]): Promise<Json> {
