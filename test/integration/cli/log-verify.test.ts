@@ -16,12 +16,12 @@ const Line = z.looseObject({
   key: z.string().optional(),
 });
 
+/** The command line of a log. */
+const logArgs = (...args: readonly string[]): string[] => ['--url', mesh.url, '--mesh', mesh.name, 'log', ...args];
+
 async function verify(...args: string[]): Promise<{ code: number; findings: z.infer<typeof Line>[]; text: string }> {
   const terminal = fakeTerminal({ now: Date.now });
-  const code = await runCommandLine(
-    ['--url', mesh.url, '--mesh', mesh.name, 'log', ...args, '--verify', '--json'],
-    terminal,
-  );
+  const code = await runCommandLine(logArgs(...args, '--verify', '--json'), terminal);
   const lines = terminal.stdout.map((line) => Line.parse(JSON.parse(line)));
   return {
     code,
@@ -139,6 +139,13 @@ describe('what is removed by hand', () => {
     const whole = await verify();
     expect(named(whole)).toEqual(named({ findings }));
     expect(whole.text).toContain(`revision ${revisionOf(gone)} (in_progress, attempt 1, echo`);
+    const said = fakeTerminal({ now: Date.now });
+    expect(await runCommandLine(logArgs('done', '--verify'), said)).toBe(1);
+    expect(said.stdout).toEqual([
+      expect.stringMatching(/^missing_revision {2}/),
+      expect.stringMatching(/^removed {2}/),
+      expect.stringMatching(/: 2 findings$/),
+    ]);
     // Others are not accused.
     expect((await verify('broken')).findings.filter((finding) => finding.code !== 'removed')).toEqual([]);
   });
