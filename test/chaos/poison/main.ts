@@ -15,6 +15,8 @@ import { kindsText, mixture, type Poison } from './mixture.ts';
 const POISON = Number(process.env['POISON'] ?? 10_000);
 const GOOD = Math.max(20, Math.round(POISON / 20));
 const PHASE_MS_MAX = 240_000;
+/** More than any back-off: nothing more comes after it. */
+const STALLED_MS = 60_000;
 /** While good work waits, some of it must be completed at least so often. */
 const STARVED_MS = 5_000;
 const AT_ONCE = 32;
@@ -111,7 +113,12 @@ async function goodWork(mesh: Mesh, label: string, poison: readonly (Poison | un
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, send));
-  await waitUntil('every good goal is terminal', () => endedAt.size === sentAt.size, PHASE_MS_MAX);
+  const goesOn = progress();
+  await waitUntil(
+    'every good goal is terminal',
+    () => goesOn(endedAt.size, sentAt.size) || endedAt.size === sentAt.size,
+    PHASE_MS_MAX,
+  );
   watch.stop();
   await watching;
   return {
@@ -120,6 +127,19 @@ async function goodWork(mesh: Mesh, label: string, poison: readonly (Poison | un
     seconds: (performance.now() - startedAt) / 1_000,
     tookMs: [...endedAt].map(([goalId, at]) => at - (sentAt.get(goalId) ?? at)).sort((a, b) => a - b),
     longestGapMs: longestGap([...sentAt.values()], [...endedAt.values()]),
+  };
+}
+
+/** False while the count grows; throws once it has not for STALLED_MS. */
+function progress(): (count: number, wanted: number) => false {
+  let last = -1;
+  let since = performance.now();
+  return (count, wanted) => {
+    if (count !== last) since = performance.now();
+    last = count;
+    if (performance.now() - since > STALLED_MS)
+      throw new Error(`stopped at ${count} of ${wanted}: nothing more for ${STALLED_MS} ms`);
+    return false;
   };
 }
 
@@ -166,11 +186,12 @@ async function accounted(suite: Suite, mesh: Mesh, poison: readonly Poison[]): P
   const found = new Map<string, ForeignLetter[]>();
   let letters: readonly ForeignLetter[] = [];
   const missing = (): Poison[] => poison.filter(({ mark }) => !found.has(mark));
+  const goesOn = progress();
   await waitUntil(
     'every poison is a dead letter',
     async () => {
       const { state } = await (await mesh.foreign.manager()).streams.info(`${mesh.name}_dead`);
-      if (state.messages < poison.length) return false;
+      if (state.messages < poison.length) return goesOn(state.messages, poison.length);
       letters = await mesh.foreign.deadLetters();
       found.clear();
       for (const letter of letters) {
