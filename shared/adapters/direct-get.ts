@@ -41,31 +41,43 @@ interface Page {
   readonly code: number;
 }
 
-/** The last message of every subject that matches `pattern`, by subject; markers left out. Throws DirectGetFailed and the client's errors. */
+/** The last message of every subject that matches one of `patterns`, by subject; markers left out. Throws DirectGetFailed and the client's errors. */
 export async function lastOfEach(
   nc: NatsConnection,
   stream: string,
-  pattern: string,
+  patterns: readonly string[],
 ): Promise<ReadonlyMap<string, DirectMessage>> {
   const found = new Map<string, DirectMessage>();
+  for (let start = 0; start < patterns.length; start += PAGE)
+    await addLastOfEach(found, nc, stream, patterns.slice(start, start + PAGE));
+  return found;
+}
+
+async function addLastOfEach(
+  found: Map<string, DirectMessage>,
+  nc: NatsConnection,
+  stream: string,
+  patterns: readonly string[],
+): Promise<void> {
   const keep = (messages: readonly DirectMessage[]): void => {
     for (const message of messages) {
       if (message.marker) found.delete(message.subject);
       else found.set(message.subject, message);
     }
   };
-  const first = await page(nc, stream, { multi_last: [pattern], batch: PAGE });
+  const first = await page(nc, stream, { multi_last: patterns, batch: PAGE });
   if (first.code !== TOO_MANY_SUBJECTS && first.pending === 0) {
-    keep(first.messages);
-    return found;
+    return keep(first.messages);
   }
   // More subjects than the server gathers at once: everything that matches, in order, so that the last of each stays.
-  for (let from = 1; ; ) {
-    const next = await page(nc, stream, { seq: from, next_by_subj: pattern, batch: PAGE });
-    keep(next.messages);
-    const last = next.messages.at(-1);
-    if (last === undefined || next.pending === 0) return found;
-    from = last.sequence + 1;
+  for (const pattern of patterns) {
+    for (let from = 1, isMore = true; isMore; ) {
+      const next = await page(nc, stream, { seq: from, next_by_subj: pattern, batch: PAGE });
+      keep(next.messages);
+      const last = next.messages.at(-1);
+      isMore = last !== undefined && next.pending > 0;
+      from = (last?.sequence ?? 0) + 1;
+    }
   }
 }
 

@@ -199,11 +199,11 @@ export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: Da
   }
 
   /** Lists what stands below a pattern; one that a break of the connection cut off begins again. */
-  async function scanPatiently(pattern: string): Promise<ReadonlyMap<string, Stored>> {
+  async function scanPatiently(patterns: readonly string[]): Promise<ReadonlyMap<string, Stored>> {
     const giveUpAt = Date.now() + patienceMs;
     for (;;) {
       try {
-        return await scan(nc, subjects, pattern);
+        return await scan(nc, subjects, patterns);
       } catch (error) {
         if (!(error instanceof ConnectionBroke) || Date.now() > giveUpAt || nc.isClosed()) throw error;
         await pause(RETRY_MS);
@@ -286,10 +286,14 @@ export async function messageAt(
   return found === undefined ? undefined : { subject: found.subject, data: Buffer.from(found.data ?? '', 'base64') };
 }
 
-/** Last revisions below a key pattern, in a few requests: far cheaper than many reads, but a follower may serve it late. */
-async function scan(nc: NatsConnection, subjects: Subjects, pattern: string): Promise<ReadonlyMap<string, Stored>> {
+/** Last revisions of many keys, in a few requests: far cheaper than many reads, but a follower may serve it late. */
+async function scan(
+  nc: NatsConnection,
+  subjects: Subjects,
+  patterns: readonly string[],
+): Promise<ReadonlyMap<string, Stored>> {
   const prefix = subjects.dagSubject('');
-  const found = await lastOfEach(nc, subjects.dagStream, subjects.dagSubject(pattern));
+  const found = await lastOfEach(nc, subjects.dagStream, patterns.map(subjects.dagSubject));
   return new Map(
     [...found.values()].map(({ subject, sequence, data }) => [
       subject.slice(prefix.length),

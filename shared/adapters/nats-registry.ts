@@ -10,7 +10,7 @@ import { lastOfEach } from './direct-get.ts';
 export function natsRegistry(nc: NatsConnection, subjects: Subjects): Registry {
   return {
     async list() {
-      const entries = await lastOfEach(nc, subjects.agentsStream, subjects.agentSubjects);
+      const entries = await lastOfEach(nc, subjects.agentsStream, [subjects.agentSubjects]);
       return [...entries.values()].flatMap(({ data }) => {
         const presence = decode(Presence, data);
         return presence.ok ? [presence.value] : [];

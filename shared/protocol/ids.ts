@@ -17,9 +17,13 @@ export function isId(value: unknown): boolean {
 /** ISO 8601 UTC with milliseconds, e.g. `2030-01-31T12:00:00.000Z`. */
 export const Timestamp = z.iso.datetime({ precision: 3 });
 
+let latest = { ms: Number.NaN, text: '' };
+
 /** Time in milliseconds since the epoch -> the protocol's timestamp. */
 export function timestamp(ms: number): string {
-  return new Date(ms).toISOString();
+  // A busy agent writes several within one millisecond.
+  if (ms !== latest.ms) latest = { ms, text: new Date(ms).toISOString() };
+  return latest.text;
 }
 
 /** Any JSON value. */
@@ -30,7 +34,8 @@ export const BlobRef = z.strictObject({ $blob: z.string().min(1).max(256) });
 export type BlobRef = z.infer<typeof BlobRef>;
 
 export function isBlobRef(value: unknown): value is BlobRef {
-  return BlobRef.safeParse(value).success;
+  // Every value of every task passes here, and nearly none is a reference.
+  return typeof value === 'object' && value !== null && '$blob' in value && BlobRef.safeParse(value).success;
 }
 
 /** Values larger than this, as JSON in UTF-8, travel as a BlobRef. */

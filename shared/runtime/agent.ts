@@ -25,6 +25,7 @@ import { engineOf } from './engine/engine.ts';
 import { figuresOf } from './figures.ts';
 import { handlerRunner, roundIsOver, voterOf } from './handlers.ts';
 import { identify } from './identity.ts';
+import { logLines } from './log-lines.ts';
 import { type Health, healthOf } from './health.ts';
 import { serveHttp } from './http.ts';
 import { openMailbox } from './mailbox.ts';
@@ -56,6 +57,7 @@ import { holdRound } from './vote/proposer.ts';
 import { serveVotes } from './vote/voter.ts';
 import { votersOf } from './voters.ts';
 
+const STDOUT = 1;
 const TICK_MS = 200;
 const IDENTITY_AGAIN_MS = 500;
 /** A voter that let so many deadlines in a row pass is left out, for 10 s at first. No round of a task lasts longer than a minute. */
@@ -79,7 +81,6 @@ export async function runAgent(manifest: Manifest): Promise<void> {
       ...(config.OPENAI_BASE_URL === undefined || !manifest.usesModel ? {} : { model: config.OPENAI_BASE_URL }),
       onTrouble: (message) => log.warn({ event: 'trace.trouble' }, message),
     });
-    // Written without waiting for the disk, in order, flushed at exit: a line costs a busy agent less than the work that it reports.
     log = pino(
       {
         name: manifest.role,
@@ -88,7 +89,7 @@ export async function runAgent(manifest: Manifest): Promise<void> {
         redact: ['NATS_NKEY_SEED', 'NATS_IDENTITIES', 'OPENAI_API_KEY'],
         mixin: () => ({ ...currentTrace() }),
       },
-      pino.destination({ sync: false }),
+      logLines(STDOUT),
     );
     const stopping = new AbortController();
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort(signal));

@@ -17,7 +17,7 @@ import {
   rowsText,
   writesText,
 } from './report.ts';
-import { measure, type Row } from './rows.ts';
+import { measure, type Row, warmUp } from './rows.ts';
 import { startVotes } from './votes.ts';
 import type { Writes } from './writes.ts';
 
@@ -44,8 +44,10 @@ async function measureSync(sync: Sync, options: Options): Promise<OfSync> {
   say(`\n${brokerText(sync, server)}; ${WORKERS} workers with ${SLOTS} slots each`);
   const rows: Row[] = [];
   let writes: Writes | undefined;
+  const bench = { sync, quick: options.quick, mesh, floor, votes };
+  if (options.rows.length > 0) await warmUp(bench);
   for (const name of options.rows) {
-    const measured = await measure({ sync, quick: options.quick, mesh, floor, votes }, name);
+    const measured = await measure(bench, name);
     rows.push(...measured.rows);
     writes ??= measured.writes;
   }

@@ -145,13 +145,13 @@ describe('a transition', () => {
     await waitUntil('some are written', () => settled > 0);
     await broker.kill('SIGKILL');
     expect(settled).toBeLessThan(keys.length);
-    const scans = [store.scan('goal.>')];
+    const scans = [store.scan(['goal.>'])];
     await waitUntil('the client knows', () => broken);
-    scans.push(store.scan('goal.>'));
+    scans.push(store.scan(['goal.>']));
     await broker.restart();
     expect(new Set(await outcomes)).toEqual(new Set(['committed']));
     expect(await lengthOf(nc, subjects.dagSubject('goal.>'))).toBe(keys.length);
     for (const scan of scans) expect([...(await scan).keys()].every((key) => keys.includes(key))).toBe(true);
-    expect([...(await store.scan('goal.>')).keys()].toSorted()).toEqual(keys.toSorted());
+    expect([...(await store.scan(['goal.>'])).keys()].toSorted()).toEqual(keys.toSorted());
   });
 });

@@ -20,7 +20,7 @@ describe.each(KINDS)('the DAG store on %s', (_name, open) => {
       commitUnless: (transition, doubt) => parts.during(of.commitUnless(transition, doubt)),
       read: (key) => parts.during(of.read(key)),
       readMany: (keys) => parts.during(of.readMany(keys)),
-      scan: (pattern) => parts.during(of.scan(pattern)),
+      scan: (patterns) => parts.during(of.scan(patterns)),
     });
     store = timed(one.store);
   });
@@ -153,10 +153,20 @@ describe.each(KINDS)('the DAG store on %s', (_name, open) => {
     const [first = 0] = await committed(put('task.g.a', 'old', 0));
     await committed(put('task.g.a', 'new', first));
     await committed(put('task.g.b', 'b', 0), item('b'), put('goal.g', 'goal', 0), put('task.other.a', 'x', 0));
-    const found = await store.scan('task.g.*');
+    const found = await store.scan(['task.g.*']);
     expect([...found.keys()].toSorted()).toEqual(['task.g.a', 'task.g.b']);
     expect(new TextDecoder().decode(found.get('task.g.a')?.data)).toBe('"new"');
-    expect((await store.scan('task.nothing.*')).size).toBe(0);
+    expect((await store.scan(['task.nothing.*'])).size).toBe(0);
+  });
+
+  it('scans as many keys as it is given, those that are not there left out', async () => {
+    const keys = Array.from({ length: 2_100 }, (_, index) => `task.g.k${index}`);
+    const there = keys.filter((_, index) => index % 7 === 0);
+    for (const key of there) await committed(put(key, key, 0));
+    await committed(put('task.g.other', 'other', 0));
+    const found = await store.scan(keys);
+    expect([...found.keys()].toSorted()).toEqual(there.toSorted());
+    expect((await store.scan([])).size).toBe(0);
   });
 
   it('commits 512 transitions at once: those with a stale guard fail, every other stands whole', async () => {
@@ -178,7 +188,7 @@ describe.each(KINDS)('the DAG store on %s', (_name, open) => {
     );
     const failed = outcomes.flatMap(({ status }, index) => (status === 'conflict' ? [index] : []));
     expect(failed).toEqual(Array.from({ length: 512 }, (_, index) => index).filter(stale));
-    const found = await store.scan('task.g.*');
+    const found = await store.scan(['task.g.*']);
     for (const [index, outcome] of outcomes.entries()) {
       expect(found.has(`task.g.after${index}`), `transition ${index}`).toBe(!stale(index));
       if (outcome.status !== 'committed') continue;

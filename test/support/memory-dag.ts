@@ -118,16 +118,18 @@ export class MemoryDag implements DagStore {
     return found;
   }
 
-  async scan(pattern: string): Promise<ReadonlyMap<string, Stored>> {
+  async scan(patterns: readonly string[]): Promise<ReadonlyMap<string, Stored>> {
     const prefix = this.#subjects.dagSubject('');
-    const tokens = this.#subjects.dagSubject(pattern).split('.');
-    const keys = [...this.#last.keys()].filter((subject) => subjectMatches(tokens, subject.split('.')));
+    const all = patterns.map((pattern) => this.#subjects.dagSubject(pattern).split('.'));
+    const keys = [...this.#last.keys()].filter((subject) =>
+      all.some((tokens) => subjectMatches(tokens, subject.split('.'))),
+    );
     return this.readMany(keys.map((subject) => subject.slice(prefix.length)));
   }
 
   /** What `scan` would have answered `revisions` writes ago: a replica that lags. */
-  async scanPast(pattern: string, revisions: number): Promise<ReadonlyMap<string, Stored>> {
-    const now = await this.scan(pattern);
+  async scanPast(patterns: readonly string[], revisions: number): Promise<ReadonlyMap<string, Stored>> {
+    const now = await this.scan(patterns);
     const horizon = this.stream.length - revisions;
     const past = new Map<string, Stored>();
     for (const [key, stored] of now) {

@@ -300,11 +300,11 @@ function storeOf(world: Surroundings, life: Life, dice: Dice): DagStore {
     },
     read: (key) => roundTrip(() => dag.read(key)),
     readMany: (keys) => roundTrip(() => dag.readMany(keys)),
-    scan: (pattern) =>
+    scan: (patterns) =>
       roundTrip(() => {
-        if (!dice.chance(world.staleScans)) return dag.scan(pattern);
+        if (!dice.chance(world.staleScans)) return dag.scan(patterns);
         world.note('stale scan');
-        return dag.scanPast(pattern, dice.int(1, 12));
+        return dag.scanPast(patterns, dice.int(1, 12));
       }),
   };
   return store;

@@ -231,15 +231,13 @@ export function attemptsOf(parts: Parts): Attempts {
       const at = deps.clock.now();
       let released: Together['released'] = [];
       let next: Together['next'];
-      const written = await claim.write(
-        { type: 'complete', by: claim.by, ...fieldsOf(made), cost, at },
-        (completed) => {
-          if (completed.status !== 'completed') return [];
-          const together = propagation.together(completed, ahead, goesOn());
-          ({ released, next } = together);
-          return together.writes;
-        },
-      );
+      const commit = claim.write({ type: 'complete', by: claim.by, ...fieldsOf(made), cost, at }, (completed) => {
+        if (completed.status !== 'completed') return [];
+        const together = propagation.together(completed, ahead, goesOn());
+        ({ released, next } = together);
+        return together.writes;
+      });
+      const written = await propagation.gathering(task.goalId, commit);
       const done = new Set<string>();
       for (const [index, each] of released.entries()) {
         const revision = written.along[index];

@@ -15,7 +15,16 @@ import { encode } from '../../protocol/codec.ts';
 import type { Deps } from './deps.ts';
 import type { Ledgers } from './ledgers.ts';
 import type { Memory } from './memory.ts';
-import { type Moved, moveGoal, moveTask, readGoal, readTasks, scanTasks, type Versioned } from './records.ts';
+import {
+  type Moved,
+  moveGoal,
+  moveTask,
+  readGoal,
+  readMostlyEnded,
+  readTasks,
+  scanTasks,
+  type Versioned,
+} from './records.ts';
 import type { Revisions } from './revisions.ts';
 import { inlineOrBlob } from './values.ts';
 
@@ -39,10 +48,19 @@ const CANCEL_WINDOW = 128;
 const SCANS_MAX = 40;
 const SCAN_AGAIN_MS = 100;
 
-export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers, revisions: Revisions): Closing {
+/** `endedHere`: a goal that this agent accepted is over. */
+export function closingOf(
+  deps: Deps,
+  memory: Memory,
+  ledgers: Ledgers,
+  revisions: Revisions,
+  endedHere: (goalId: string) => void,
+): Closing {
   function announce(goal: GoalRecord): void {
     memory.forget(goal.goalId);
     if (!('acceptedBy' in goal)) return;
+    // In a turn of its own, as a message would come: whoever accepts the goal may be a few steps away from holding its receipt.
+    if (goal.acceptedBy === deps.agentId) return void deps.clock.after(0, () => endedHere(goal.goalId));
     deps.bus.publish(`${deps.subjects.inbox(goal.acceptedBy)}.ended`, encode({ goalId: goal.goalId }));
   }
 
@@ -70,8 +88,7 @@ export function closingOf(deps: Deps, memory: Memory, ledgers: Ledgers, revision
   async function results(goalId: string, taskIds: readonly string[]): Promise<ReadonlyMap<string, Json>> {
     const known = memory.of(goalId).results;
     const missing = taskIds.filter((taskId) => !known.has(taskId));
-    const read =
-      missing.length > CANCEL_WINDOW ? await scanTasks(deps, goalId) : await readTasks(deps, goalId, missing);
+    const read = await readMostlyEnded(deps, goalId, missing);
     const found = new Map<string, Json>();
     for (const taskId of taskIds) {
       const record = read.get(taskId)?.record;

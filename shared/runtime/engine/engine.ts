@@ -55,7 +55,7 @@ export function engineOf(deps: Deps, options: EngineOptions): Engine {
   const ledgers = ledgersOf(deps, memory);
   const progress = progressOf(deps, ledgers);
   const revisions = revisionsOf(deps, memory);
-  const closing = closingOf(deps, memory, ledgers, revisions);
+  const closing = closingOf(deps, memory, ledgers, revisions, goalEnded);
   const joins = joinsOf(deps, memory);
   const marks = readyMarks(deps);
   const materializer = materializerOf(deps, closing, options.predict);
@@ -77,16 +77,19 @@ export function engineOf(deps: Deps, options: EngineOptions): Engine {
     onProgress: (goalId, status) => progress.ended(goalId, status),
   });
   const worker = workerOf({ deps, memory, propagation, closing, attempts });
+
+  function goalEnded(goalId: string): void {
+    intake.ended(goalId);
+    progress.forget(goalId);
+    memory.forget(goalId);
+  }
+
   return {
     ledgers,
     submission: (delivery) => intake.take(delivery),
     cancel: (delivery) => cancels.take(delivery),
     item: (delivery, capability) => worker.handle(delivery, capability),
-    goalEnded: (goalId) => {
-      intake.ended(goalId);
-      progress.forget(goalId);
-      memory.forget(goalId);
-    },
+    goalEnded,
     recheck: (goalId) => worker.recheck(goalId),
     renewLeases: () => worker.tick(),
     async tick() {

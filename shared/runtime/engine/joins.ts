@@ -3,23 +3,22 @@
  * its own completion stands, looks at the other dependencies. Whoever committed last sees them all completed, so at least one finisher releases the
  * task, and a second release is a duplicate item, which the claim makes harmless. A crash between commit and look is repeated by the item's redelivery.
  *
- * Cost: a look begins with the dependency that blocked the last one (one read), and what was seen completed is never read again.
+ * Cost: a look begins with the dependency that blocked the last one (one read), and what was seen completed is never read again. The looks of a process
+ * are gathered: one begins when the completions are through that were under way when it was asked for, and serves them all. With a look for each, a goal of
+ * 5,000 tasks and a join took a quarter more of the agents' processor time.
  */
 import type { Deps } from './deps.ts';
 import type { Memory } from './memory.ts';
-import { readTask, readTasks, scanTasks } from './records.ts';
+import { readTask, readTasks, scanEnded } from './records.ts';
 
 /** Reads at once: few at first, for the first may block already; then more and more. */
 const WINDOW_FIRST = 8;
 const WINDOW_MAX = 128;
-/** From this many unknown dependencies on, one scan is cheaper than reads. */
-const SCAN_FROM = 200;
 
 export interface Joins {
   /**
    * Runs `release` when every one of `dependencies` is completed, by the leader's word (I2). `name` identifies the join within the goal.
-   * Looks at one join are coalesced: a look that was asked for while another ran is done once more after it. A process releases a join once;
-   * if the release fails, the next look does it. Resolves to whether the join is complete.
+   * Looks at one join are gathered: what was asked for before a look began is served by it. A process releases a join once; if the release fails, the next look does it. Resolves to whether the join is complete.
    */
   whenComplete(
     goalId: string,
@@ -27,14 +26,21 @@ export interface Joins {
     dependencies: readonly string[],
     release: () => Promise<void>,
   ): Promise<boolean>;
-  /** Whether every one of `dependencies` is completed, by the leader's word (I2). Coalesced by `name` like the looks of `whenComplete`. */
+  /** Says what `commit` says, a completion in this goal that is under way; looks wait for it. */
+  gathering<T>(goalId: string, commit: Promise<T>): Promise<T>;
+  /** Whether every one of `dependencies` is completed, by the leader's word (I2). Gathered by `name` like the looks of `whenComplete`. */
   complete(goalId: string, name: string, dependencies: readonly string[]): Promise<boolean>;
 }
 
 export function joinsOf(deps: Deps, memory: Memory): Joins {
   /** Releases that are being written. */
   const releasing = new Map<string, Promise<void>>();
-  const looking = new Map<string, { again: Promise<boolean> | undefined; current: Promise<boolean> }>();
+  /** Looks that have begun: what is committed from now on may come too late for them. */
+  const looking = new Map<string, Promise<boolean>>();
+  /** Looks that have not. */
+  const gathered = new Map<string, Promise<boolean>>();
+  /** Completions under way, by goal. */
+  const committing = new Map<string, Set<Promise<unknown>>>();
 
   async function isCompleted(goalId: string, taskId: string): Promise<boolean> {
     const task = await readTask(deps, goalId, taskId);
@@ -51,10 +57,9 @@ export function joinsOf(deps: Deps, memory: Memory): Joins {
     const [last] = unknown;
     if (last !== undefined && unknown.length > 1 && !(await isCompleted(goalId, last)))
       return block(goalId, name, last);
-    if (unknown.length > SCAN_FROM) {
-      for (const task of (await scanTasks(deps, goalId)).values()) memory.remember(task.record);
-    }
-    const left = unknown.filter((taskId) => !goal.completed.has(taskId));
+    const open = unknown.filter((taskId) => !goal.completed.has(taskId));
+    for (const task of (await scanEnded(deps, goalId, open)).values()) memory.remember(task.record);
+    const left = open.filter((taskId) => !goal.completed.has(taskId));
     for (
       let start = 0, size = WINDOW_FIRST;
       start < left.length;
@@ -73,20 +78,40 @@ export function joinsOf(deps: Deps, memory: Memory): Joins {
     return false;
   }
 
+  function begin(key: string, goalId: string, name: string, dependencies: readonly string[]): Promise<boolean> {
+    const look = lookOnce(goalId, name, dependencies).finally(() => {
+      if (looking.get(key) === look) looking.delete(key);
+    });
+    looking.set(key, look);
+    return look;
+  }
+
   function look(goalId: string, name: string, dependencies: readonly string[]): Promise<boolean> {
     const key = `${goalId}.${name}`;
+    const next = gathered.get(key);
+    if (next !== undefined) return next;
     const running = looking.get(key);
-    if (running !== undefined) {
-      // What this caller committed may have come too late for the look under way.
-      running.again ??= running.current.catch(() => false).then(() => look(goalId, name, dependencies));
-      return running.again;
-    }
-    const current = lookOnce(goalId, name, dependencies).finally(() => looking.delete(key));
-    looking.set(key, { current, again: undefined });
-    return current;
+    const before = [...(committing.get(goalId) ?? []), ...(running === undefined ? [] : [running])];
+    if (before.length === 0) return begin(key, goalId, name, dependencies);
+    const gathers = Promise.allSettled(before).then(() => {
+      gathered.delete(key);
+      return begin(key, goalId, name, dependencies);
+    });
+    gathered.set(key, gathers);
+    return gathers;
+  }
+
+  function gathering<T>(goalId: string, commit: Promise<T>): Promise<T> {
+    const commits = committing.get(goalId) ?? new Set<Promise<unknown>>();
+    committing.set(goalId, commits.add(commit));
+    return commit.finally(() => {
+      commits.delete(commit);
+      if (commits.size === 0) committing.delete(goalId);
+    });
   }
 
   return {
+    gathering,
     complete: look,
     async whenComplete(goalId, name, dependencies, release) {
       const key = `${goalId}.${name}`;

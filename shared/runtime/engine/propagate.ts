@@ -67,6 +67,8 @@ export interface Propagation {
   goOn(task: CompletedTask, next: TaskRecord): void;
   /** `done`: dependents (and `goal` for the goal itself) that the completion's own transition already took care of. */
   afterEnd(task: EndedTask, done: ReadonlySet<string>, ahead?: Ahead): Promise<void>;
+  /** Says what `commit` says; looks at what waits for tasks of this goal wait for it, for it will ask for one too. */
+  gathering<T>(goalId: string, commit: Promise<T>): Promise<T>;
   /** Goes on with the revision that the goal is in the middle of. */
   resumeRevision(goal: LiveGoal): Promise<void>;
 }
@@ -345,6 +347,7 @@ export function propagationOf(parts: Parts): Propagation {
       }
       return { writes, released, next };
     },
+    gathering: joins.gathering,
     async afterEnd(task, done, ahead) {
       if (task.status === 'completed') await onCompleted(task, done, ahead);
       else if (task.status === 'failed') await failing(task);

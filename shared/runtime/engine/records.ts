@@ -40,7 +40,33 @@ export async function readTasks(
 
 /** All tasks of a goal, perhaps a little late: only terminal records are to be trusted. */
 export async function scanTasks(deps: Deps, goalId: string): Promise<ReadonlyMap<string, Versioned<TaskRecord>>> {
-  return byTaskId((await deps.store.scan(deps.subjects.tasksOfGoal(goalId))).values());
+  return byTaskId((await deps.store.scan([deps.subjects.tasksOfGoal(goalId)])).values());
+}
+
+/** From this many tasks on, one scan is cheaper than reads. */
+const SCAN_FROM = 16;
+
+/** Those of these tasks that are terminal, perhaps not all of them, where that is cheaper to find out together than by reading each. */
+export async function scanEnded(
+  deps: Deps,
+  goalId: string,
+  taskIds: readonly string[],
+): Promise<ReadonlyMap<string, Versioned<TaskRecord>>> {
+  if (taskIds.length < SCAN_FROM) return new Map();
+  const keys = taskIds.map((taskId) => deps.subjects.taskKey(goalId, taskId));
+  const found = byTaskId((await deps.store.scan(keys)).values());
+  return new Map([...found].filter(([, { record }]) => isTerminalTask(record)));
+}
+
+/** Records of these tasks that exist, by taskId, as the leader knows them: the same as `readTasks`, cheaper if most of them are terminal. */
+export async function readMostlyEnded(
+  deps: Deps,
+  goalId: string,
+  taskIds: readonly string[],
+): Promise<ReadonlyMap<string, Versioned<TaskRecord>>> {
+  const ended = await scanEnded(deps, goalId, taskIds);
+  const others = taskIds.filter((taskId) => !ended.has(taskId));
+  return new Map([...ended, ...(await readTasks(deps, goalId, others))]);
 }
 
 function byTaskId(stored: Iterable<Stored>): ReadonlyMap<string, Versioned<TaskRecord>> {

@@ -18,7 +18,7 @@ import { directedOf } from './directed.ts';
 import { HINT_AGE_MAX_MS } from './items.ts';
 import type { Memory } from './memory.ts';
 import type { Propagation } from './propagate.ts';
-import { readTask, readTasks, scanTasks, taskWrite, type Versioned } from './records.ts';
+import { readMostlyEnded, readTask, taskWrite, type Versioned } from './records.ts';
 import { type Attempt, type Attempts, Dropped, type Next } from './attempt.ts';
 
 export interface Worker {
@@ -52,7 +52,6 @@ const PREMATURE_MS = 500;
 /** An item that comes for a task which ended meanwhile is looked at once more after this. */
 const PASS_ON_AGAIN_MS = 1_000;
 const LOOK_AGAIN_MS = 300;
-const SCAN_FROM = 200;
 const RECHECK_MS = 200;
 const RECHECKS = 5;
 /** Tasks of a chain that one item carries after its own: what a redelivery has to look through. */
@@ -107,25 +106,16 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
     hinted: Readonly<Record<string, Json>> | undefined,
   ): Promise<ReadonlyMap<string, Json> | undefined> {
     const known = memory.of(task.goalId);
-    const own = new Set(task.dependencies);
     const found = new Map<string, Json>();
     for (const taskId of task.dependencies) {
       if (hinted !== undefined && Object.hasOwn(hinted, taskId)) found.set(taskId, hinted[taskId] ?? null);
       else if (known.results.has(taskId)) found.set(taskId, known.results.get(taskId) ?? null);
     }
-    const missing = (): string[] => task.dependencies.filter((taskId) => !found.has(taskId));
-    const records = new Map<string, TaskRecord>();
-    const take = (tasks: Iterable<Versioned<TaskRecord>>): void => {
-      for (const { record } of tasks) {
-        records.set(record.taskId, record);
-        // A scan brings the whole goal: a task sees the results of its own dependencies and no others.
-        if (record.status === 'completed' && own.has(record.taskId)) found.set(record.taskId, record.result);
-      }
-    };
-    if (missing().length > SCAN_FROM) take((await scanTasks(deps, task.goalId)).values());
-    take((await readTasks(deps, task.goalId, missing())).values());
+    const missing = task.dependencies.filter((taskId) => !found.has(taskId));
+    const read = await readMostlyEnded(deps, task.goalId, missing);
+    for (const { record } of read.values()) if (record.status === 'completed') found.set(record.taskId, record.result);
     const statusOf = (taskId: string): TaskRecord['status'] | undefined =>
-      found.has(taskId) ? 'completed' : records.get(taskId)?.status;
+      found.has(taskId) ? 'completed' : read.get(taskId)?.record.status;
     return dependenciesDone(task, statusOf) ? found : undefined;
   }
 

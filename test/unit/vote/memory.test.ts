@@ -190,7 +190,7 @@ describe('MemoryDag', () => {
     const { dag, put } = dagOf();
     const item = { subject: subjects.readySubject('echo', 'g', 'a'), data: encode(1) };
     await dag.commit([put('task.g.a', 1), put('task.g.b', 1), put('task.h.a', 1), put('goal.g', 1), item]);
-    expect([...(await dag.scan('task.g.*')).keys()]).toEqual(['task.g.a', 'task.g.b']);
+    expect([...(await dag.scan(['task.g.*'])).keys()]).toEqual(['task.g.a', 'task.g.b']);
     expect([...(await dag.readMany(['goal.g', 'goal.none'])).keys()]).toEqual(['goal.g']);
   });
 
