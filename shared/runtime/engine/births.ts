@@ -8,14 +8,22 @@ import { taskWrite } from './records.ts';
 const CHUNK = 250;
 const CREATE = 0;
 
-/** Creates these records where they do not exist, in chunks below the batch limit. */
-export async function createTasks(deps: Deps, records: readonly TaskRecord[]): Promise<void> {
+/** Creates these records where they do not exist, in chunks below the batch limit. Returns the revisions of those that it wrote, by taskId. */
+export async function createTasks(deps: Deps, records: readonly TaskRecord[]): Promise<ReadonlyMap<string, number>> {
+  const revisions = new Map<string, number>();
   for (let at = 0; at < records.length; at += CHUNK) {
-    const writes = records.slice(at, at + CHUNK).map((task) => taskWrite(deps, task, CREATE));
+    const chunk = records.slice(at, at + CHUNK);
+    const writes = chunk.map((task) => taskWrite(deps, task, CREATE));
     const outcome = await deps.store.commit(writes);
     // The first one exists: somebody was here before. What is missing is created one by one, what exists stays.
     if (outcome.status === 'conflict') await Promise.all(writes.map((write) => deps.store.commit([write])));
+    else
+      for (const [index, { taskId }] of chunk.entries()) {
+        const revision = outcome.revisions[index];
+        if (revision !== undefined) revisions.set(taskId, revision);
+      }
   }
+  return revisions;
 }
 
 /** `createdAt` of all records is the goal's, so that a repetition writes the same bytes. */

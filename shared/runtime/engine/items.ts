@@ -12,7 +12,7 @@ import { taskWrite, type Versioned } from './records.ts';
 const HINT_BYTES_MAX = 24 * 1024;
 /** A task that waits longer than this for an agent is shown as `ready`; before that, nobody could see the difference. */
 const SHOW_READY_MS = 250;
-/** An item older than this may lag behind its record: whoever gets it reads first. */
+/** The record of a released task may be marked ready meanwhile: whoever gets an older item of one reads first. */
 export const HINT_AGE_MAX_MS = 200;
 
 /** The item of one task; with the record (and its dependencies' results) as a hint where that is small. */

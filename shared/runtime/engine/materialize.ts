@@ -13,6 +13,7 @@ import { type GoalRecord, isTerminalGoal, type TaskSpec } from '../../protocol/g
 import { Plan } from '../../protocol/plan.ts';
 import type { CompletedTask, TaskRecord } from '../../protocol/task.ts';
 import { createTasks, factsOf } from './births.ts';
+import type { Write } from '../../ports.ts';
 import type { Closing } from './closing.ts';
 import type { Deps } from './deps.ts';
 import { itemWrite } from './items.ts';
@@ -37,7 +38,13 @@ export function materializerOf(deps: Deps, closing: Closing, predict: Predict): 
     tasks: readonly TaskSpec[],
     extra: number,
     revisions: number,
+    written: ReadonlyMap<string, number>,
   ): Promise<void> {
+    // With the record as it was just written: whoever is given the item need not read it.
+    const itemOf = (task: TaskRecord): Write => {
+      const revision = written.get(task.taskId);
+      return itemWrite(deps, task, revision === undefined ? undefined : { revision, results: {} });
+    };
     const sinks = sinksOf(tasks);
     const roots = records.filter((task) => task.status === 'ready');
     let standing: Versioned<GoalRecord> | undefined = goal;
@@ -53,7 +60,7 @@ export function materializerOf(deps: Deps, closing: Closing, predict: Predict): 
       });
       // Running already: the agent before us died between the goal's write and the last items, or is still sending them. A second item is harmless.
       const guard = step.ok ? [goalWrite(deps, step.goal, standing.revision)] : [];
-      const first = await deps.store.commit([...guard, ...roots.slice(0, CHUNK).map((task) => itemWrite(deps, task))]);
+      const first = await deps.store.commit([...guard, ...roots.slice(0, CHUNK).map(itemOf)]);
       deps.events.transition('goal.materialize', first.status, {
         goalId: standing.record.goalId,
         correlationId: standing.record.correlationId,
@@ -62,7 +69,7 @@ export function materializerOf(deps: Deps, closing: Closing, predict: Predict): 
       standing = await readGoal(deps, goal.record.goalId);
     }
     for (let at = CHUNK; at < roots.length; at += CHUNK) {
-      await deps.store.commit(roots.slice(at, at + CHUNK).map((task) => itemWrite(deps, task)));
+      await deps.store.commit(roots.slice(at, at + CHUNK).map(itemOf));
     }
   }
 
@@ -78,8 +85,8 @@ export function materializerOf(deps: Deps, closing: Closing, predict: Predict): 
     // Stopped before a single one of these tasks was promised: they never come to be.
     if (stopping !== undefined && counts.total !== tasks.length + extra) return closing.resume(goalId);
     const records = firstRecords(tasks, { ...factsOf(standing.record), revisable: revisions > 0 });
-    await createTasks(deps, records);
-    await start(standing, records, tasks, extra, revisions);
+    const written = await createTasks(deps, records);
+    await start(standing, records, tasks, extra, revisions, written);
   }
 
   async function declared(goal: Versioned<GoalRecord>, total: number): Promise<Versioned<GoalRecord> | undefined> {

@@ -89,14 +89,16 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
     capability: string,
   ): Promise<Versioned<TaskRecord> | undefined> {
     const { task, revision } = item;
-    const fresh = delivery.deliveries === 1 && deps.clock.now() - delivery.storedAt <= HINT_AGE_MAX_MS;
+    const isFirst = delivery.deliveries === 1;
     const fits =
       task !== undefined &&
       task.goalId === item.goalId &&
       task.taskId === item.taskId &&
       task.capability === capability;
-    if (fresh && fits && revision !== undefined) return { record: task, revision };
-    const born = fresh ? memory.of(item.goalId).born.get(item.taskId) : undefined;
+    // One that was born ready stays as it is until somebody begins it, or its goal ends.
+    const lasts = task?.status === 'ready' || deps.clock.now() - delivery.storedAt <= HINT_AGE_MAX_MS;
+    if (isFirst && fits && lasts && revision !== undefined) return { record: task, revision };
+    const born = isFirst ? memory.of(item.goalId).born.get(item.taskId) : undefined;
     return born?.record.status === 'ready' ? born : readTask(deps, item.goalId, item.taskId);
   }
 
