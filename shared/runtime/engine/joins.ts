@@ -7,9 +7,8 @@
  * are gathered: one begins when the completions are through that were under way when it was asked for, and serves them all. With a look for each, a goal of
  * 5,000 tasks and a join took a quarter more of the agents' processor time.
  */
-import type { Deps } from './deps.ts';
 import type { Memory } from './memory.ts';
-import { readTask, readTasks, scanEnded } from './records.ts';
+import { type Reads, readTask, readTasks, scanEnded } from './records.ts';
 
 /** Reads at once: few at first, for the first may block already; then more and more. */
 const WINDOW_FIRST = 8;
@@ -32,7 +31,7 @@ export interface Joins {
   complete(goalId: string, name: string, dependencies: readonly string[]): Promise<boolean>;
 }
 
-export function joinsOf(deps: Deps, memory: Memory): Joins {
+export function joinsOf(deps: Reads, memory: Memory): Joins {
   /** Releases that are being written. */
   const releasing = new Map<string, Promise<void>>();
   /** Looks that have begun: what is committed from now on may come too late for them. */
@@ -79,11 +78,11 @@ export function joinsOf(deps: Deps, memory: Memory): Joins {
   }
 
   function begin(key: string, goalId: string, name: string, dependencies: readonly string[]): Promise<boolean> {
-    const look = lookOnce(goalId, name, dependencies).finally(() => {
-      if (looking.get(key) === look) looking.delete(key);
+    const begun = lookOnce(goalId, name, dependencies).finally(() => {
+      if (looking.get(key) === begun) looking.delete(key);
     });
-    looking.set(key, look);
-    return look;
+    looking.set(key, begun);
+    return begun;
   }
 
   function look(goalId: string, name: string, dependencies: readonly string[]): Promise<boolean> {

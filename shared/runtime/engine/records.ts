@@ -12,6 +12,9 @@ export interface Versioned<T> {
   readonly revision: number;
 }
 
+/** What reading takes. */
+export type Reads = Pick<Deps, 'store' | 'subjects'>;
+
 /**
  * Only agents can write these keys (the broker's permissions), and each wrote what its own machine gave it; a full schema check of each read would
  * cost more than the read. What a foreign hand could break is caught by the machine: a status that it does not know has no transition.
@@ -20,17 +23,21 @@ function parse<T>(stored: Stored | undefined): Versioned<T> | undefined {
   return stored === undefined ? undefined : { record: parseTrusted<T>(stored.data), revision: stored.revision };
 }
 
-export async function readGoal(deps: Deps, goalId: string): Promise<Versioned<GoalRecord> | undefined> {
+export async function readGoal(deps: Reads, goalId: string): Promise<Versioned<GoalRecord> | undefined> {
   return parse(await deps.store.read(deps.subjects.goalKey(goalId)));
 }
 
-export async function readTask(deps: Deps, goalId: string, taskId: string): Promise<Versioned<TaskRecord> | undefined> {
+export async function readTask(
+  deps: Reads,
+  goalId: string,
+  taskId: string,
+): Promise<Versioned<TaskRecord> | undefined> {
   return parse(await deps.store.read(deps.subjects.taskKey(goalId, taskId)));
 }
 
 /** Records of these tasks that exist, by taskId, as the leader knows them. */
 export async function readTasks(
-  deps: Deps,
+  deps: Reads,
   goalId: string,
   taskIds: readonly string[],
 ): Promise<ReadonlyMap<string, Versioned<TaskRecord>>> {
@@ -39,7 +46,7 @@ export async function readTasks(
 }
 
 /** All tasks of a goal, perhaps a little late: only terminal records are to be trusted. */
-export async function scanTasks(deps: Deps, goalId: string): Promise<ReadonlyMap<string, Versioned<TaskRecord>>> {
+export async function scanTasks(deps: Reads, goalId: string): Promise<ReadonlyMap<string, Versioned<TaskRecord>>> {
   return byTaskId((await deps.store.scan([deps.subjects.tasksOfGoal(goalId)])).values());
 }
 
@@ -48,7 +55,7 @@ const SCAN_FROM = 16;
 
 /** Those of these tasks that are terminal, perhaps not all of them, where that is cheaper to find out together than by reading each. */
 export async function scanEnded(
-  deps: Deps,
+  deps: Reads,
   goalId: string,
   taskIds: readonly string[],
 ): Promise<ReadonlyMap<string, Versioned<TaskRecord>>> {
@@ -60,7 +67,7 @@ export async function scanEnded(
 
 /** Records of these tasks that exist, by taskId, as the leader knows them: the same as `readTasks`, cheaper if most of them are terminal. */
 export async function readMostlyEnded(
-  deps: Deps,
+  deps: Reads,
   goalId: string,
   taskIds: readonly string[],
 ): Promise<ReadonlyMap<string, Versioned<TaskRecord>>> {
