@@ -132,10 +132,7 @@ export interface DagStore {
   read(key: string): Promise<Stored | undefined>;
   /** Last revisions of many keys, in any order of arrival; a key that does not exist is absent. Positive answers are true for ever only for terminal records. */
   readMany(keys: readonly string[]): Promise<ReadonlyMap<string, Stored>>;
-  /**
-   * Last revisions of all keys that match one of these (`task.<goalId>.*`, or keys themselves), perhaps a little late: trust what it says of terminal
-   * records, re-read the others. Much cheaper than `readMany`.
-   */
+  /** Last revisions of all keys that match one of these (`task.<goalId>.*`, or keys), perhaps a little late: trust what it says of terminal records only. */
   scan(patterns: readonly string[]): Promise<ReadonlyMap<string, Stored>>;
 }
 

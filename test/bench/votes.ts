@@ -25,8 +25,10 @@ export interface Votes {
   readonly stored: Runner<object>;
   /** All five answer; the decision is stored. */
   readonly awake: Runner<object>;
-  /** One core NATS request and its answer. */
+  /** One core NATS request and its answer, as the client library makes it: `nc.request`. */
   readonly request: Runner<object>;
+  /** The same by hand: a publish, and one subscription for all answers, without the client's timer and promises. */
+  readonly requestByHand: Runner<object>;
   /** One core NATS request that five answer, until three have. */
   readonly three: Runner<object>;
   readonly voters: Child;
@@ -43,7 +45,8 @@ export async function startVotes(url: string): Promise<Votes> {
     unstored: proposer.holding('sleepy', false),
     stored: proposer.holding('sleepy', true),
     awake: proposer.holding('bench', true),
-    request: asker.until(RAW_REQUEST, 1),
+    request: asker.request,
+    requestByHand: asker.until(RAW_REQUEST, 1),
     three: asker.until(RAW_VOTE, QUORUM),
     voters,
     async stop() {
@@ -116,6 +119,12 @@ async function startAsker(url: string) {
   });
   let asked = 0;
   return {
+    request: {
+      async run() {
+        await nc.request(RAW_REQUEST, PAYLOAD, { timeout: DEADLINE_MS });
+        return { status: 'answered', at: performance.now() };
+      },
+    },
     until: (subject: string, answers: number): Runner<object> => ({
       async run() {
         asked += 1;
