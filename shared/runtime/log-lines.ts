@@ -15,14 +15,16 @@ export interface LogLines extends DestinationStream {
   flushSync(): void;
 }
 
-/** `dest`: a path or a file descriptor. */
+/** `dest`: a path or a file descriptor. Once nobody reads it any more, lines are for nobody, and no error. */
 export function logLines(dest: string | number): LogLines {
-  const out = destination({ dest, sync: false, minLength: BYTES_MAX });
+  // By this thread: what another has in hand is lost with a process that throws, and comes after what is written at the end. It is cheaper, too.
+  const out = destination({ dest, sync: true, minLength: BYTES_MAX });
   let isDue = false;
   const write = (): void => {
     isDue = false;
     out.flush();
   };
+  process.once('exit', write);
   return {
     write(line) {
       out.write(line);
@@ -31,6 +33,7 @@ export function logLines(dest: string | number): LogLines {
       setTimeout(write, WAIT_MS);
     },
     flush: (done) => out.flush(done),
-    flushSync: () => out.flushSync(),
+    // Not its own, which tries for ever to write what nobody reads.
+    flushSync: write,
   };
 }
