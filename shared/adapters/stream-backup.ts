@@ -38,10 +38,16 @@ function streamsToKeep(subjects: Subjects): readonly string[] {
   return [logStream, dagStream, deadStream, `OBJ_${blobsBucket}`, goalsStream];
 }
 
-/** @throws BackupFailed. */
+/** `folder` is there, and may be written to. @throws BackupFailed; what was written by then stays, and cannot be restored: the submissions come last. */
 export async function backupMesh(nc: NatsConnection, subjects: Subjects, folder: string): Promise<readonly BackedUp[]> {
   const done: BackedUp[] = [];
-  for (const stream of streamsToKeep(subjects)) done.push(await backupStream(nc, stream, join(folder, stream)));
+  for (const stream of streamsToKeep(subjects)) {
+    done.push(
+      await backupStream(nc, stream, join(folder, stream)).catch(
+        explain(`stream ${stream}: cannot be written; back up to another folder, with room for it`),
+      ),
+    );
+  }
   return done;
 }
 
@@ -59,7 +65,10 @@ export async function restoreMesh(
       ...(replicas === undefined ? {} : { num_replicas: replicas }),
       ...(isLog ? { sources: [] } : {}),
     };
-    done.push(await restoreStream(nc, stream, join(folder, stream), changes));
+    const restored = restoreStream(nc, stream, join(folder, stream), changes);
+    done.push(
+      await restored.catch(explain(`stream ${stream}: ${folder} holds no whole backup of it; name another one`)),
+    );
   }
   const jsm = await jetstreamManager(nc, { checkAPI: false, timeout: ANSWER_MS_MAX });
   for (const { stream, messages } of done) await everyCopyIsThere(jsm, stream, messages);
@@ -104,7 +113,8 @@ async function backupStream(nc: NatsConnection, stream: string, folder: string):
       chunk_size: CHUNK_BYTES,
       jsck: true,
     });
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    // Never over an older backup: one that breaks off would leave a log that is past the task graph beside it (I9).
+    await mkdir(folder, { mode: 0o700 });
     const file = await open(join(folder, 'stream.tar.s2'), 'w', 0o600);
     let bytes = 0;
     let heardAt = Date.now();
@@ -128,7 +138,8 @@ async function backupStream(nc: NatsConnection, stream: string, folder: string):
         }
         // First: the broker waits for it, not for our disk.
         message.respond();
-        await file.write(data);
+        // Not `write`, which a full disk may end early, without an error.
+        await file.appendFile(data);
         bytes += data.length;
       }
       await file.sync();
@@ -191,6 +202,14 @@ function failure(stream: string, answer: unknown): BackupFailed {
   }
   if (code === NOT_FOUND) return new BackupFailed(`stream ${stream} is not there; is MESH right?`);
   return new BackupFailed(`stream ${stream}: the broker says ${String(description)} (${String(code)})`);
+}
+
+/** For `catch`: what the file system says, with what it means. */
+function explain(meaning: string): (error: unknown) => never {
+  return (error) => {
+    const isOfFiles = error instanceof Error && ('syscall' in error || error instanceof SyntaxError);
+    throw isOfFiles ? new BackupFailed(`${meaning} (${error.message})`, { cause: error }) : error;
+  };
 }
 
 function messagesOf(state: unknown): number {

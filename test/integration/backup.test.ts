@@ -1,8 +1,10 @@
 /** `conclave admin backup` and `restore`: what a broker held, on another one, with the work that was not done going on there. */
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test, type TestContext } from 'vitest';
 import { startBroker, type TestBroker } from '../support/broker.ts';
 import { readStream, type StreamMessage } from '../support/foreign.ts';
 import { waitUntil } from '../support/wait.ts';
@@ -46,9 +48,9 @@ const goal = (goalId: string, delayMs: number) => ({
 
 test('a backup of a mesh at rest is that mesh to the last message, and a goal nobody had taken yet is done after it', {
   timeout: 120_000,
-}, async ({ onTestFinished }) => {
-  const folder = mkdtempSync(join(tmpdir(), 'conclave-backup-'));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
+}, async (hooks) => {
+  const { onTestFinished } = hooks;
+  const folder = temporaryFolder(hooks);
   const [first, second] = await Promise.all([startBroker(), startBroker()]);
   onTestFinished(async () => void (await Promise.all([first.stop(), second.stop()])));
   const before = await openMeshNamed(MESH, first.url);
@@ -99,11 +101,11 @@ test('a backup of a mesh at rest is that mesh to the last message, and a goal no
   expect(goals).toBe(GOALS + 2);
 });
 
-test('a backup of a mesh in full work is sound, and all that it holds comes to an end', { timeout: 120_000 }, async ({
-  onTestFinished,
-}) => {
-  const folder = mkdtempSync(join(tmpdir(), 'conclave-backup-'));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
+test('a backup of a mesh in full work is sound, and all that it holds comes to an end', {
+  timeout: 120_000,
+}, async (hooks) => {
+  const { onTestFinished } = hooks;
+  const folder = temporaryFolder(hooks);
   const [first, second] = await Promise.all([startBroker(), startBroker()]);
   onTestFinished(async () => void (await Promise.all([first.stop(), second.stop()])));
   const before = await openMeshNamed(MESH, first.url);
@@ -123,10 +125,84 @@ test('a backup of a mesh in full work is sound, and all that it holds comes to a
   await expectSound(after, all);
 });
 
-test('what is not there cannot be backed up, and is named', async ({ onTestFinished }) => {
+function temporaryFolder(hooks: Pick<TestContext, 'onTestFinished'>): string {
+  const folder = mkdtempSync(join(tmpdir(), 'conclave-backup-'));
+  hooks.onTestFinished(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+test('what is not there cannot be backed up, and is named', async (hooks) => {
   const broker = await startBroker();
-  onTestFinished(() => broker.stop());
-  const { code, stderr } = await cli(broker, ['admin', 'backup', join(tmpdir(), 'conclave-backup-none')]);
+  hooks.onTestFinished(() => broker.stop());
+  const { code, stderr } = await cli(broker, ['admin', 'backup', temporaryFolder(hooks)]);
   expect(code).toBe(1);
   expect(stderr).toBe(`conclave: stream ${MESH}_log is not there; is MESH right?\n`);
+});
+
+describe('a folder that cannot hold a backup is refused in one line', () => {
+  let broker: TestBroker;
+  let mesh: Mesh;
+  beforeAll(async () => {
+    broker = await startBroker();
+    mesh = await openMeshNamed(MESH, broker.url);
+    await mesh.agent('echo1');
+    const text = Array.from({ length: 4_096 }, (_, index) => index.toString(36)).join(' ');
+    await mesh.foreign.submit({
+      goalId: 'g',
+      description: 'g',
+      tasks: [{ taskId: 'a', capability: 'echo', input: { text } }],
+    });
+    await mesh.foreign.ended('g');
+  });
+  afterAll(async () => {
+    await mesh.close();
+    await broker.stop();
+  });
+
+  const wrong: readonly (readonly [string, (folder: string) => string, RegExp])[] = [
+    // Node's recursive mkdir never returns from there.
+    [
+      'where no folder can be made',
+      () => '/proc/conclave/backup',
+      /^conclave: folder: expected one that can be made and written to, got \/proc\/conclave\/backup \((ENOENT|EACCES|EROFS|EPERM): [^\n]*\)\n$/,
+    ],
+    [
+      'a file',
+      (folder) => join(folder, 'file'),
+      /expected one that can be made and written to, got \S+\/file \(EEXIST: [^\n]*\)\n$/,
+    ],
+    [
+      'below a file',
+      (folder) => join(folder, 'file', 'below'),
+      /expected one that can be made and written to, got \S+\/file\/below \(ENOTDIR: [^\n]*\)\n$/,
+    ],
+    ['with something in it', (folder) => folder, /expected a new or an empty one, and \S+ holds something\n$/],
+  ];
+  test.each(wrong)('%s', async (_what, target, message) => {
+    const folder = mkdtempSync(join(tmpdir(), 'conclave-backup-'));
+    writeFileSync(join(folder, 'file'), '');
+    const { code, stdout, stderr } = await cli(broker, ['admin', 'backup', target(folder)]);
+    expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: '', stderr: expect.stringMatching(message) });
+    expect(readdirSync(folder)).toEqual(['file']);
+    rmSync(folder, { recursive: true });
+  });
+
+  test('on a disk that gets full, and what is there by then is not taken for a backup', async (hooks) => {
+    const folder = join(temporaryFolder(hooks), 'deep', 'down');
+    // A limit of the process, in blocks of 512 bytes, ends a write early as a full disk does.
+    const main = fileURLToPath(new URL('../../services/cli/main.ts', import.meta.url));
+    const limited = ['-c', 'ulimit -f 8; exec "$@"', 'sh', process.execPath, main, 'admin', 'backup', folder];
+    const env = { ...process.env, NATS_URL: broker.url, MESH };
+    const { status, stderr } = spawnSync('sh', limited, { env, encoding: 'utf8' });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(
+      /^conclave: stream kept_\S+: cannot be written; back up to another folder, with room for it \(EFBIG: [^\n]*\)\n$/,
+    );
+    expect(await cli(broker, ['admin', 'restore', folder])).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(
+        /^conclave: stream kept_goals: \S+ holds no whole backup of it; name another one \(ENOENT: [^\n]*\)\n$/,
+      ),
+    });
+  });
 });

@@ -1,5 +1,6 @@
 /** `conclave admin`: what a mesh needs on its broker, and copies of it. */
-import { existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { z } from 'zod';
 import { withoutPassword } from '../../../shared/adapters/mesh-client-failure.ts';
 import { type Context, withMesh } from '../context.ts';
@@ -23,6 +24,7 @@ export async function init(context: Context, _args: readonly string[], given: un
 
 export async function backup(context: Context, [folder = '']: readonly string[]): Promise<ExitCode> {
   return withMesh(context, async (mesh) => {
+    emptyFolder(folder);
     for (const { stream, messages, bytes } of await mesh.backup(folder)) {
       context.terminal.out(`${stream}: ${count(messages, 'message')}, ${count(bytes, 'byte')}`);
     }
@@ -44,4 +46,28 @@ export async function restore(context: Context, [folder = '']: readonly string[]
     }
     return EXIT.done;
   });
+}
+
+/** Makes the folder where there is none. @throws CommandFailure, when it cannot be what a backup is written to. */
+function emptyFolder(folder: string): void {
+  try {
+    makeFolder(folder);
+    accessSync(folder, constants.W_OK);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CommandFailure(
+      EXIT.usage,
+      `folder: expected one that can be made and written to, got ${folder} (${reason})`,
+    );
+  }
+  if (readdirSync(folder).length > 0) {
+    throw new CommandFailure(EXIT.usage, `folder: expected a new or an empty one, and ${folder} holds something`);
+  }
+}
+
+/** Not by `recursive`, which never returns where a folder is there and takes none, as in /proc (Node 24). */
+function makeFolder(folder: string): void {
+  if (existsSync(folder) && statSync(folder).isDirectory()) return;
+  if (!existsSync(dirname(folder))) makeFolder(dirname(folder));
+  mkdirSync(folder, { mode: 0o700 });
 }
