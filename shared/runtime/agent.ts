@@ -10,8 +10,6 @@ import { natsSurveyor } from '../adapters/nats-survey.ts';
 import { BrokerUnfit, LEASE_MS } from '../adapters/streams.ts';
 import { type Presence, PRESENCE_RENEW_MS } from '../protocol/agent.ts';
 import { priceOf } from '../core/prices.ts';
-import { decode } from '../protocol/codec.ts';
-import { CancelRequest } from '../protocol/goal.ts';
 import { timestamp } from '../protocol/ids.ts';
 import { subjectsOf } from '../protocol/subjects.ts';
 import { beginAgain } from './again.ts';
@@ -23,6 +21,7 @@ import type { Deps } from './engine/deps.ts';
 import type { EngineEvents } from './engine/events.ts';
 import { engineOf } from './engine/engine.ts';
 import { figuresOf } from './figures.ts';
+import { hearEnds } from './goal-ends.ts';
 import { handlerRunner, roundIsOver, voterOf } from './handlers.ts';
 import { identify } from './identity.ts';
 import { logLines } from './log-lines.ts';
@@ -290,16 +289,7 @@ async function live(
     { subjects, agentId, startedAt, manifest, running: engine.runningTasks },
     counts,
   );
-  deps.bus.subscribe(`${subjects.inbox(agentId)}.ended`, ({ data }) => {
-    const ended = decode(CancelRequest, data);
-    if (ended.ok) engine.goalEnded(ended.value.goalId);
-  });
-  deps.bus.subscribe(subjects.goalsCancel, ({ data }) => {
-    const cancel = decode(CancelRequest, data);
-    if (!cancel.ok) return;
-    engine.recheck(cancel.value.goalId);
-    answerer.recheck(cancel.value.goalId);
-  });
+  hearEnds(deps, engine, [answerer]);
   const timers = [
     setInterval(() => engine.renewLeases(), LEASE_MS / 3),
     setInterval(() => void engine.tick(), TICK_MS),

@@ -12,14 +12,13 @@ import type {
   Registry,
   Write,
 } from '../../shared/ports.ts';
-import { decode } from '../../shared/protocol/codec.ts';
-import { CancelRequest } from '../../shared/protocol/goal.ts';
 import { AUCTION_CAPABILITY, PLAN_CAPABILITY, type Subjects } from '../../shared/protocol/subjects.ts';
 import { everybody } from '../../shared/runtime/vote/electors.ts';
 import { UNTRACED } from '../../shared/runtime/tracing.ts';
 import type { Deps } from '../../shared/runtime/engine/deps.ts';
 import { type Engine, engineOf } from '../../shared/runtime/engine/engine.ts';
 import type { EngineEvents } from '../../shared/runtime/engine/events.ts';
+import { hearEnds } from '../../shared/runtime/goal-ends.ts';
 import { openMailbox } from '../../shared/runtime/mailbox.ts';
 import { type Calls, callsOn } from '../../shared/runtime/peers/calls.ts';
 import { handOverBy } from '../../shared/runtime/peers/handover.ts';
@@ -126,14 +125,7 @@ export function startProcess(world: Surroundings, options: ProcessOptions): SimP
     events: { ...speaking.events, refused: (code) => world.note(`message ${code}`), failed: () => undefined },
     onMessage: listenerOf(world, engine, options),
   });
-  deps.bus.subscribe(`${world.subjects.inbox(agentId)}.ended`, ({ data }) => {
-    const ended = decode(CancelRequest, data);
-    if (ended.ok) engine.goalEnded(ended.value.goalId);
-  });
-  deps.bus.subscribe(world.subjects.goalsCancel, ({ data }) => {
-    const cancel = decode(CancelRequest, data);
-    if (cancel.ok) engine.recheck(cancel.value.goalId);
-  });
+  hearEnds(deps, engine, []);
   let open = true;
   const every = (ms: number, run: () => void): void => {
     clock.after(ms, () => {
