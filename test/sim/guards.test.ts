@@ -179,3 +179,40 @@ describe('the account of a goal', () => {
     expect(late).toBeGreaterThan(0);
   });
 });
+
+describe('a goal of many tasks', () => {
+  interface Shape {
+    readonly joined?: true;
+    readonly fails?: number;
+  }
+
+  /** What its agents read until it is over, in bytes for each task: `fails` of its tasks fail for good, and one that waits for all if it is `joined`. */
+  async function readOf(count: number, onTaskFailure: SimGoal['onTaskFailure'], { joined, fails = 0 }: Shape) {
+    const names = Array.from({ length: count }, (_, index) => `t${index}`.padEnd(64, '-'));
+    const parts = names.map((taskId, index): Task => {
+      // Half of them are claimed, half end at once.
+      const input = { ms: index % 2 === 0 ? 40 : 0, ...(index < fails ? { fatal: true } : {}) };
+      return { ...ECHO, taskId, dependencies: [], input };
+    });
+    const tasks = joined ? [...parts, { ...ECHO, taskId: 'join', dependencies: names, input: { ms: 0 } }] : parts;
+    const submission = { ...explicit.submission, tasks, onTaskFailure };
+    const goal: SimGoal = { ...GOAL, tasks, onTaskFailure, submission, ...(fails > 0 ? NOT_MET : {}) };
+    const world = await play(3, { goals: [goal], processes: 3, calm: true });
+    expect(violations(world)).toEqual([]);
+    expect(endOf(world)).toMatchObject({ status: fails > 0 ? 'failed' : 'completed' });
+    return world.dag.bytesRead / count;
+  }
+
+  const cases: readonly (readonly [name: string, onTaskFailure: SimGoal['onTaskFailure'], shape: Shape])[] = [
+    ['that nothing waits for', 'fail', {}],
+    ['that nothing waits for, under `continue`', 'continue', {}],
+    ['of which some fail, under `continue`', 'continue', { fails: 3 }],
+    ['whose join was given up, under `continue`', 'continue', { fails: 1, joined: true }],
+  ];
+  it.each(cases)('%s has each of them read no more than a task of a smaller goal does', async (_, policy, shape) => {
+    const few = await readOf(80, policy, shape);
+    const many = await readOf(320, policy, shape);
+    // Read by each, the goal's record or all tasks would make it four times as much.
+    expect(many / few).toBeLessThan(2);
+  });
+});

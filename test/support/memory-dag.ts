@@ -60,6 +60,8 @@ export class MemoryDag implements DagStore {
   /** Every write that stands, of keys and of items, in order: the stream itself. `revision` is the place in it, from 1. */
   readonly stream: Revision[] = [];
   readonly counts: DagFaultCounts = { refused: 0, unknown: 0, torn: 0, conflicts: 0, deduplicated: 0 };
+  /** What was read of it so far. */
+  bytesRead = 0;
   /** Called for every write, after it stands. */
   onWrite: (written: Revision) => void = () => {};
   readonly #last = new Map<string, Revision>();
@@ -112,7 +114,9 @@ export class MemoryDag implements DagStore {
     const found = new Map<string, Stored>();
     for (const key of keys) {
       const last = this.#last.get(this.#subjects.dagSubject(key));
-      if (last !== undefined) found.set(key, { data: last.data.slice(), revision: last.revision });
+      if (last === undefined) continue;
+      found.set(key, { data: last.data.slice(), revision: last.revision });
+      this.bytesRead += last.data.length;
     }
     await this.#travel();
     return found;

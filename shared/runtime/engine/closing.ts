@@ -14,6 +14,7 @@ import { isTerminalTask, type TaskRecord } from '../../protocol/task.ts';
 import { encode } from '../../protocol/codec.ts';
 import type { Deps } from './deps.ts';
 import type { Ledgers } from './ledgers.ts';
+import type { Joins } from './joins.ts';
 import type { Memory } from './memory.ts';
 import {
   type Moved,
@@ -21,6 +22,7 @@ import {
   moveTask,
   readGoal,
   readMostlyEnded,
+  readTask,
   readTasks,
   scanTasks,
   type Versioned,
@@ -31,7 +33,7 @@ import { inlineOrBlob } from './values.ts';
 export interface Closing {
   /** Ends a goal whose sinks are all completed. */
   finishCompleted(goal: Versioned<GoalRecord>): Promise<void>;
-  /** Ends a goal whose tasks are all terminal; false when some are not. */
+  /** Ends a goal whose tasks are all terminal; false when some are not. Looks at one goal are gathered. */
   finishIfSettled(goalId: string): Promise<boolean>;
   /** Decides that the goal ends early, makes every task terminal, then the goal. The first decision stands. */
   stop(goalId: string, status: 'failed' | 'cancelled', error: ErrorInfo): Promise<void>;
@@ -43,15 +45,30 @@ export interface Closing {
   allTasks(goal: LiveGoal): Promise<Map<string, Versioned<TaskRecord>>>;
 }
 
+const SETTLED = '#settled';
 const CANCEL_WINDOW = 128;
 /** A scan may lag on a cluster; a record that must exist is looked for again this often. */
 const SCANS_MAX = 40;
 const SCAN_AGAIN_MS = 100;
 
+/** The open task that is likely to end last: of those that nobody has begun the youngest, for work is handed out in order. Undefined: none is open. */
+function lastToEnd(tasks: Iterable<Versioned<TaskRecord>>): TaskRecord | undefined {
+  let last: Versioned<TaskRecord> | undefined;
+  const begun = (task: Versioned<TaskRecord>): boolean => task.record.status === 'in_progress';
+  for (const task of tasks) {
+    if (isTerminalTask(task.record)) continue;
+    const sooner =
+      last === undefined || begun(last) === begun(task) ? task.revision < (last?.revision ?? 0) : begun(task);
+    if (!sooner) last = task;
+  }
+  return last?.record;
+}
+
 /** `endedHere`: a goal that this agent accepted is over. */
 export function closingOf(
   deps: Deps,
   memory: Memory,
+  joins: Joins,
   ledgers: Ledgers,
   revisions: Revisions,
   endedHere: (goalId: string) => void,
@@ -162,6 +179,25 @@ export function closingOf(
     return moved.ok || moved.refusal !== 'unfinished';
   }
 
+  /**
+   * Under `continue` each of many tasks may turn out to be the last one, and all of them are read to know. So a look begins with the task that the last
+   * look found open: while that one is, so is the goal, and whoever ends it looks again.
+   */
+  async function settle(goalId: string): Promise<boolean> {
+    const open = memory.of(goalId).blockedOn.get(SETTLED);
+    const blocks = open === undefined ? undefined : await readTask(deps, goalId, open);
+    if (blocks !== undefined && !isTerminalTask(blocks.record)) return false;
+    const goal = await readGoal(deps, goalId);
+    if (goal === undefined || goal.record.status === 'planning') return false;
+    if (isTerminalGoal(goal.record)) return true;
+    if (goal.record.revising !== undefined) return false;
+    const tasks = await allTasks(goal.record);
+    const last = goal.record.revisionsMax === undefined ? lastToEnd(tasks.values()) : undefined;
+    if (last === undefined) return endWith(goal, tasks);
+    memory.of(goalId).blockedOn.set(SETTLED, last.taskId);
+    return false;
+  }
+
   /** A goal that stops in the middle of a revision counts tasks that may not be written yet, and whoever writes them may be dead. */
   async function withoutRevision(goal: LiveGoal): Promise<void> {
     if (goal.revising === undefined) return;
@@ -213,13 +249,7 @@ export function closingOf(
       const counts = { total: tasks.total, completed: tasks.total, failed: 0, cancelled: 0 };
       await finish(goal, { counts, result });
     },
-    async finishIfSettled(goalId) {
-      const goal = await readGoal(deps, goalId);
-      if (goal === undefined || goal.record.status === 'planning') return false;
-      if (isTerminalGoal(goal.record)) return true;
-      if (goal.record.revising !== undefined) return false;
-      return endWith(goal, await allTasks(goal.record));
-    },
+    finishIfSettled: (goalId) => joins.gathered(goalId, SETTLED, () => settle(goalId)),
     async stop(goalId, status, error) {
       const moved = await moveGoal(deps, goalId, () => ({ type: 'stop', status, error }));
       if (moved.ok) deps.events.goalStopping(goalId, status, error.code, error.message);

@@ -55,8 +55,8 @@ export function engineOf(deps: Deps, options: EngineOptions): Engine {
   const ledgers = ledgersOf(deps, memory);
   const progress = progressOf(deps, ledgers);
   const revisions = revisionsOf(deps, memory);
-  const closing = closingOf(deps, memory, ledgers, revisions, goalEnded);
   const joins = joinsOf(deps, memory);
+  const closing = closingOf(deps, memory, joins, ledgers, revisions, goalEnded);
   const marks = readyMarks(deps);
   const materializer = materializerOf(deps, closing, options.predict);
   const propagation = propagationOf({ deps, memory, joins, closing, marks, materializer, revisions });

@@ -29,6 +29,8 @@ export interface Joins {
   gathering<T>(goalId: string, commit: Promise<T>): Promise<T>;
   /** Whether every one of `dependencies` is completed, by the leader's word (I2). Gathered by `name` like the looks of `whenComplete`. */
   complete(goalId: string, name: string, dependencies: readonly string[]): Promise<boolean>;
+  /** What `once` says, a look of another kind: gathered by `name` like the looks of `whenComplete`. */
+  gathered(goalId: string, name: string, once: () => Promise<boolean>): Promise<boolean>;
 }
 
 export function joinsOf(deps: Reads, memory: Memory): Joins {
@@ -37,7 +39,7 @@ export function joinsOf(deps: Reads, memory: Memory): Joins {
   /** Looks that have begun: what is committed from now on may come too late for them. */
   const looking = new Map<string, Promise<boolean>>();
   /** Looks that have not. */
-  const gathered = new Map<string, Promise<boolean>>();
+  const waiting = new Map<string, Promise<boolean>>();
   /** Completions under way, by goal. */
   const committing = new Map<string, Set<Promise<unknown>>>();
 
@@ -77,27 +79,31 @@ export function joinsOf(deps: Reads, memory: Memory): Joins {
     return false;
   }
 
-  function begin(key: string, goalId: string, name: string, dependencies: readonly string[]): Promise<boolean> {
-    const begun = lookOnce(goalId, name, dependencies).finally(() => {
+  function begin(key: string, once: () => Promise<boolean>): Promise<boolean> {
+    const begun = once().finally(() => {
       if (looking.get(key) === begun) looking.delete(key);
     });
     looking.set(key, begun);
     return begun;
   }
 
-  function look(goalId: string, name: string, dependencies: readonly string[]): Promise<boolean> {
+  function gathered(goalId: string, name: string, once: () => Promise<boolean>): Promise<boolean> {
     const key = `${goalId}.${name}`;
-    const next = gathered.get(key);
+    const next = waiting.get(key);
     if (next !== undefined) return next;
     const running = looking.get(key);
     const before = [...(committing.get(goalId) ?? []), ...(running === undefined ? [] : [running])];
-    if (before.length === 0) return begin(key, goalId, name, dependencies);
+    if (before.length === 0) return begin(key, once);
     const gathers = Promise.allSettled(before).then(() => {
-      gathered.delete(key);
-      return begin(key, goalId, name, dependencies);
+      waiting.delete(key);
+      return begin(key, once);
     });
-    gathered.set(key, gathers);
+    waiting.set(key, gathers);
     return gathers;
+  }
+
+  function look(goalId: string, name: string, dependencies: readonly string[]): Promise<boolean> {
+    return gathered(goalId, name, () => lookOnce(goalId, name, dependencies));
   }
 
   function gathering<T>(goalId: string, commit: Promise<T>): Promise<T> {
@@ -111,6 +117,7 @@ export function joinsOf(deps: Reads, memory: Memory): Joins {
 
   return {
     gathering,
+    gathered,
     complete: look,
     async whenComplete(goalId, name, dependencies, release) {
       const key = `${goalId}.${name}`;

@@ -2,7 +2,7 @@
  * What one process remembers of the goals it works on. Only facts that never change are kept (a completed task stays completed, a graph keeps its
  * edges), so a stale memory can cost a read, never a wrong decision. Bounded by goals and by bytes of results.
  */
-import type { GoalRecord } from '../../protocol/goal.ts';
+import type { GoalRecord, LiveGoal } from '../../protocol/goal.ts';
 import type { Json } from '../../protocol/ids.ts';
 import type { Revision } from '../../protocol/plan.ts';
 import type { TaskRecord } from '../../protocol/task.ts';
@@ -12,6 +12,14 @@ const GOALS_MAX = 4_000;
 const RESULT_BYTES_MAX = 48 * 1024 * 1024;
 /** A result larger than this is read again when it is needed. */
 const RESULT_BYTES_EACH = 64 * 1024;
+
+export type FixedGraph = Pick<LiveGoal, 'sinks' | 'onTaskFailure'>;
+
+/** See `GoalMemory.graph`. */
+export function fixedGraph(goal: GoalRecord): FixedGraph | undefined {
+  if (goal.status !== 'running' || goal.revisionsMax !== undefined || goal.sinks.length < 2) return undefined;
+  return { sinks: goal.sinks, onTaskFailure: goal.onTaskFailure };
+}
 
 export interface GoalMemory {
   /** Tasks known to be completed. */
@@ -24,6 +32,8 @@ export interface GoalMemory {
   /** Records as this process itself wrote them when the goal was born: a guess at what stands, right until somebody moves them. */
   readonly born: Map<string, Versioned<TaskRecord>>;
   goal: Versioned<GoalRecord> | undefined;
+  /** What decides on the end of a goal with several sinks, once it runs, if no revision can change it: its record, which names them all, need not be read by each. */
+  graph: FixedGraph | undefined;
   /** Tasks of a chain before which nothing can have been spent. */
   readonly free: Set<string>;
   /** This process wrote the goal's ledger. */
@@ -63,6 +73,7 @@ export function memoryOf(): Memory {
       released: new Set<string>(),
       born: new Map(),
       goal: undefined,
+      graph: undefined,
       free: new Set(),
       charged: false,
       revisions: new Map(),

@@ -17,7 +17,7 @@ import { growthOf } from './growth.ts';
 import { itemWrite, nearOf, type readyMarks } from './items.ts';
 import type { Joins } from './joins.ts';
 import type { Materializer } from './materialize.ts';
-import type { Memory } from './memory.ts';
+import { type FixedGraph, fixedGraph, type Memory } from './memory.ts';
 import { goalWrite, readGoal, readTask, readTasks, scanTasks, type Versioned } from './records.ts';
 import type { Revisions } from './revisions.ts';
 
@@ -240,16 +240,30 @@ export function propagationOf(parts: Parts): Propagation {
   }
 
   async function endIfLast(goalId: string): Promise<void> {
+    const { graph } = memory.of(goalId);
+    if (graph !== undefined) return endGraph(goalId, graph);
     const goal = await readGoal(deps, goalId);
     if (goal === undefined || goal.record.status === 'rejected') return;
     if (isTerminalGoal(goal.record)) return closing.announce(goal.record);
     // While it is planned its sinks are not yet those of the plan.
     if (goal.record.stopping !== undefined || goal.record.status === 'planning') return;
     if (goal.record.revisionsMax !== undefined) return endIfRevised(goal.record);
-    const complete = await joins.whenComplete(goalId, GOAL_ENDED, goal.record.sinks, () =>
-      closing.finishCompleted(goal),
-    );
-    if (!complete && goal.record.onTaskFailure === 'continue') await closing.finishIfSettled(goalId);
+    memory.of(goalId).graph = fixedGraph(goal.record);
+    await endGraph(goalId, goal.record, goal);
+  }
+
+  /** Ends a goal that no revision changes if all its sinks are completed, or, under `continue`, everything has ended one way or another. */
+  async function endGraph(
+    goalId: string,
+    { sinks, onTaskFailure }: FixedGraph,
+    known?: Versioned<GoalRecord>,
+  ): Promise<void> {
+    const complete = await joins.whenComplete(goalId, GOAL_ENDED, sinks, async () => {
+      const goal = known ?? (await readGoal(deps, goalId));
+      // One that is stopping is ended by whoever stops it.
+      if (goal !== undefined && !('stopping' in goal.record)) await closing.finishCompleted(goal);
+    });
+    if (!complete && onTaskFailure === 'continue') await closing.finishIfSettled(goalId);
   }
 
   /** Sinks change with each revision, and none ends the goal while one is carried out: whoever carries it out looks here afterwards. */
@@ -262,11 +276,13 @@ export function propagationOf(parts: Parts): Propagation {
   return {
     resumeRevision: (goal) => growth.resume(goal),
     async readAhead(task) {
-      const { joins: edges, born, goal: bornGoal, free } = memory.of(task.goalId);
+      const known = memory.of(task.goalId);
+      const { joins: edges, born, goal: bornGoal, free } = known;
       const unknown = task.dependents.filter((taskId) => !edges.has(taskId));
       const remembered = unknown.every((taskId) => born.has(taskId));
       const few = unknown.length <= AHEAD_MAX;
-      const sink = task.dependents.length === 0;
+      // One sink of several cannot be what the goal's end waits for alone.
+      const sink = task.dependents.length === 0 && known.graph === undefined;
       const [dependents, goal, ledger] = await Promise.all([
         few && !remembered ? readOnce(task.goalId, unknown) : new Map<string, Versioned<TaskRecord>>(),
         sink ? (bornGoal ?? readGoal(deps, task.goalId)) : undefined,
@@ -276,6 +292,7 @@ export function propagationOf(parts: Parts): Propagation {
           ? deps.store.read(deps.subjects.ledgerKey(task.goalId))
           : undefined,
       ]);
+      if (goal !== undefined && goal !== bornGoal) known.graph = fixedGraph(goal.record);
       const found = few && remembered ? new Map(unknown.flatMap((taskId) => guess(taskId, born))) : dependents;
       learn(found);
       return { dependents: found, goal, ledger };
