@@ -9,7 +9,7 @@ import { PLAN_TASK, type Revision } from '../protocol/plan.ts';
 import { PLAN_CAPABILITY } from '../protocol/subjects.ts';
 import type { TaskRecord } from '../protocol/task.ts';
 import { ASSIGNEE_GONE } from './peer.ts';
-import { type Node, sinksOf, validateGraph } from './dag.ts';
+import { dependentsOf, type Node, sinksOf, unreachableAfter, validateGraph } from './dag.ts';
 
 /** `started`: somebody works on it, or has worked on it. */
 export type NodeState = 'waiting' | 'started' | 'completed' | 'failed' | 'cancelled';
@@ -66,7 +66,10 @@ export type Revised =
       readonly ok: true;
       /** In an order in which they could run. */
       readonly replaces: readonly string[];
-      /** Tasks whose results are the goal's: those that count and that none that counts waits for, except causes, whose end became graph. */
+      /**
+       * Tasks whose results are the goal's: those that count and that none that counts waits for, except causes, whose end became graph, and tasks that
+       * can have no result any more and that some other was to use: what stands in for the other does without them.
+       */
       readonly sinks: readonly string[];
       readonly total: number;
     }
@@ -155,7 +158,11 @@ export function revise(graph: LiveGraph, draft: Draft, limits: RevisionLimits): 
   const fault = faultOfTasks(draft.tasks, graph.nodes, counting);
   if (fault !== undefined) return { ok: false, fault };
   const causes = new Set([...graph.causes, draft.cause]);
-  const sinks = sinksOf([...counting.values(), ...draft.tasks]).filter((taskId) => !causes.has(taskId));
+  const used = new Set(graph.nodes.flatMap(({ dependencies }) => dependencies));
+  const lost = lostOf([...counting.values()]);
+  const sinks = sinksOf([...counting.values(), ...draft.tasks]).filter(
+    (taskId) => !causes.has(taskId) && !(lost.has(taskId) && used.has(taskId)),
+  );
   if (sinks.length === 0) return refuse('nothing_left', 'expected at least one task whose result is the goal’s');
   return { ok: true, replaces: ordered([...replaced.values()]), sinks, total };
 }
@@ -182,6 +189,13 @@ function faultOfTasks(
   // Tasks that were there before never wait for new ones: a cycle can only be among the new.
   const graph = validateGraph(tasks.map((task) => within(task, fresh)));
   return graph.ok ? undefined : { code: graph.fault.code, message: graph.fault.message };
+}
+
+/** Tasks that ended without a result, and all that waits for one of them. */
+function lostOf(nodes: readonly GraphNode[]): ReadonlySet<string> {
+  const dead = nodes.filter(({ state }) => state === 'failed' || state === 'cancelled').map(({ taskId }) => taskId);
+  const dependents = dependentsOf(nodes);
+  return new Set(dead.flatMap((taskId) => [taskId, ...unreachableAfter(taskId, (id) => dependents.get(id) ?? [])]));
 }
 
 function ordered(nodes: readonly Node[]): readonly string[] {

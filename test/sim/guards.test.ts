@@ -29,6 +29,16 @@ describe('the birth of a graph', () => {
   });
 });
 
+describe('parts that fail at the same moment', () => {
+  it('leave the goal one result, that of the join which does without them', async () => {
+    for (let seed = 1; seed <= 4; seed += 1) {
+      const world = await play(seed, { goals: [merged], deaths: [] });
+      expect(violations(world), `seed ${seed}`).toEqual([]);
+      expect(endOf(world)).toMatchObject({ status: 'failed', sinks: ['r1-after'], result: { by: 'r1-after' } });
+    }
+  });
+});
+
 /** One task, done at once with its goal if its account is empty. */
 function alone(input: Behaviour): SimGoal {
   const tasks = [{ ...ECHO, taskId: 't0', dependencies: [], input }];
