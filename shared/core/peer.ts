@@ -4,7 +4,7 @@
  *
  *   auction --award--> work --answer--> (the goal's result)
  *                        |  \--hand_on--> auction
- *                        |  \--split----> parts, and an auction that waits for them
+ *                        |  \--split----> parts, and an auction that waits for them, or does without those that fail (`repair.ts`)
  *                        \--its agent is gone--> auction (the work again)
  */
 import type { ErrorInfo } from '../protocol/goal.ts';
@@ -36,7 +36,11 @@ const GOAL_VOTE: TaskVote = {
 export interface PeerGoal {
   readonly description: string;
   readonly input?: Json | undefined;
+  readonly onTaskFailure: 'fail' | 'continue';
 }
+
+/** What goes from hand to hand: everything that was done for the goal, and what failed. */
+type Before = Pick<GraphTask, 'dependencies' | 'failures'>;
 
 export type PeerGrowth =
   | { readonly ok: true; readonly replaces: readonly string[]; readonly tasks: readonly GraphTask[] }
@@ -45,15 +49,15 @@ export type PeerGrowth =
 
 /** The one task that a peer-to-peer goal begins with. */
 export function firstAuction(description: string): GraphTask {
-  return auctionOf({ role: 'auction', turn: 1, hops: 0 }, description, []);
+  return auctionOf({ role: 'auction', turn: 1, hops: 0 }, description, { dependencies: [] });
 }
 
-function auctionOf(peer: Peer, description: string, dependencies: readonly string[]): GraphTask {
+function auctionOf(peer: Peer, description: string, before: Before): GraphTask {
   return {
     taskId: `a${peer.turn}`,
     capability: AUCTION_CAPABILITY,
     description,
-    dependencies: [...dependencies],
+    ...before,
     maxAttempts: AUCTION_ATTEMPTS,
     timeoutMs: AUCTION_TIMEOUT_MS,
     peer,
@@ -63,6 +67,21 @@ function auctionOf(peer: Peer, description: string, dependencies: readonly strin
 /** What was done for the goal before `task`, in order; of work its own auction is left out. */
 export function doneBefore(task: TaskRecord): readonly string[] {
   return task.peer?.role === 'work' ? task.dependencies.slice(1) : task.dependencies;
+}
+
+/** What whoever comes after these tasks is given. A part that failed is named to the end: the answer is without it, whoever gives it. */
+function givenOn({ failures }: TaskRecord, dependencies: readonly string[]): Before {
+  return { dependencies: [...dependencies], ...(failures === undefined ? {} : { failures }) };
+}
+
+/** What a task was told beside the words of its goal, which it shares with all others. */
+export function toldBeside(
+  goal: Pick<PeerGoal, 'description'>,
+  { peer, description }: Pick<TaskRecord, 'peer' | 'description'>,
+): string {
+  const shared = clip(goal.description, DESCRIPTION_MAX);
+  const own = peer !== undefined && description.startsWith(shared) ? description.slice(shared.length).trim() : '';
+  return own === '' ? description : own;
 }
 
 /**
@@ -90,30 +109,34 @@ export function growthOfPeer(
 
 /** The auction is the work's first dependency, everything that was done before the rest. */
 function workOf(auction: EndedTask, goal: PeerGoal, award: Award): GraphTask {
-  const { turn, hops } = auction.peer ?? { turn: 1, hops: 0 };
+  const { turn, hops, capability } = auction.peer ?? { turn: 1, hops: 0 };
   return {
     taskId: `w${turn}`,
     capability: award.capability,
     assignee: award.agentId,
     description: auction.description,
     ...(goal.input === undefined ? {} : { input: goal.input }),
-    dependencies: [auction.taskId, ...auction.dependencies],
+    ...givenOn(auction, [auction.taskId, ...auction.dependencies]),
     vote: GOAL_VOTE,
-    peer: { role: 'work', turn, hops },
+    peer: { role: 'work', turn, hops, ...(capability === undefined ? {} : { capability }) },
   };
 }
 
 /** The same work for somebody else: the one that had it is not asked again. */
 function againOf(task: EndedTask, peer: Peer): PeerGrowth {
   const excluded = task.assignee === undefined ? [] : [task.assignee];
-  const next: Peer = { role: 'auction', turn: peer.turn + 1, hops: peer.hops, excluded };
-  return { ok: true, replaces: [task.taskId], tasks: [auctionOf(next, task.description, doneBefore(task))] };
+  const next: Peer = { ...peer, role: 'auction', turn: peer.turn + 1, excluded };
+  return {
+    ok: true,
+    replaces: [task.taskId],
+    tasks: [auctionOf(next, task.description, givenOn(task, doneBefore(task)))],
+  };
 }
 
 function handedOn(task: EndedTask, peer: Peer, goal: PeerGoal, step: Extract<Step, { kind: 'hand_on' }>): PeerGrowth {
   const next: Peer = { role: 'auction', turn: peer.turn + 1, hops: peer.hops + 1, capability: step.capability };
-  const dependencies = [...doneBefore(task), task.taskId];
-  return { ok: true, replaces: [], tasks: [auctionOf(next, noted(goal, task, step.note), dependencies)] };
+  const before = givenOn(task, [...doneBefore(task), task.taskId]);
+  return { ok: true, replaces: [], tasks: [auctionOf(next, noted(goal, task, step.note), before)] };
 }
 
 function split(task: EndedTask, peer: Peer, goal: PeerGoal, step: Extract<Step, { kind: 'split' }>): PeerGrowth {
@@ -131,8 +154,10 @@ function split(task: EndedTask, peer: Peer, goal: PeerGoal, step: Extract<Step, 
     }),
   );
   const next: Peer = { role: 'auction', turn: turn + 1, hops, capability: step.capability };
-  const waiting = [...before, ...parts.map(({ taskId }) => taskId)];
-  return { ok: true, replaces: [], tasks: [...parts, auctionOf(next, noted(goal, task, step.note), waiting)] };
+  const waiting = givenOn(task, [...before, ...parts.map(({ taskId }) => taskId)]);
+  const auction = auctionOf(next, noted(goal, task, step.note), waiting);
+  const joins = goal.onTaskFailure === 'continue' ? { ...auction, tolerant: true as const } : auction;
+  return { ok: true, replaces: [], tasks: [...parts, joins] };
 }
 
 function noted(goal: PeerGoal, task: EndedTask, note: string): string {

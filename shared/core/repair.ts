@@ -5,12 +5,13 @@
  *   merge   tolerant tasks do without what failed: each is replaced by a copy without those dependencies, which names them (I2 holds for the copy).
  *   replan  the task and what waits for it are replaced by one task that plans: it is told what failed and gets the results that there are.
  */
-import { type ErrorInfo, type LiveGoal, TASKS_MAX } from '../protocol/goal.ts';
+import type { ErrorInfo, LiveGoal } from '../protocol/goal.ts';
 import { type GraphTask, ReplanRequest, type Revision } from '../protocol/plan.ts';
 import { PLAN_CAPABILITY } from '../protocol/subjects.ts';
 import type { EndedTask, TaskFailure, TaskRecord } from '../protocol/task.ts';
 import { validateGraph } from './dag.ts';
-import { type Draft, liveGraph, plannersOf, revise, stateOf } from './revision.ts';
+import { toldBeside } from './peer.ts';
+import { type Draft, limitsOf, liveGraph, plannersOf, revise, stateOf } from './revision.ts';
 
 export type FailedTask = Extract<EndedTask, { status: 'failed' }>;
 
@@ -61,7 +62,7 @@ export function afterRefusal(
   }
   return fitting((words) => {
     const error = { code: 'unplannable', message: refusal };
-    const failure = failureOfTask({ ...planner, error }, words);
+    const failure = failureOfTask(situation.goal, { ...planner, error }, words);
     // What failed meanwhile, and is not mended yet, is planned anew with it.
     const { lost, given } = lossesOf(situation) ?? { lost: new Set<string>(), given: [] };
     const waiting = [...ReplanRequest.parse(planner.input).replan.waiting, ...given.map((task) => partOf(task, words))];
@@ -84,13 +85,12 @@ function bytesOf(value: unknown): number {
 /** Some task's failure is to become a revision: the goal does not end before it has. */
 export function awaitsRepair(situation: Situation): boolean {
   const { goal, tasks, revisions } = situation;
-  const limits = { tasks: TASKS_MAX, revisions: goal.revisionsMax ?? 0 };
-  if (revisions.length >= limits.revisions) return false;
+  if (revisions.length >= (goal.revisionsMax ?? 0)) return false;
   const settled = new Set(revisions.flatMap(({ cause, replaces }) => [cause, ...replaces]));
   return [...tasks.values()].some((task) => {
     if (task.status !== 'failed' || settled.has(task.taskId)) return false;
     const repair = repairOf(situation, task);
-    return repair !== undefined && revise(liveGraph(tasks, revisions), repair.draft, limits).ok;
+    return repair !== undefined && revise(liveGraph(tasks, revisions), repair.draft, limitsOf(goal, task)).ok;
   });
 }
 
@@ -130,11 +130,13 @@ function isDead(task: TaskRecord): task is DeadTask {
 }
 
 function failureOfTask(
-  { taskId, description, error }: Pick<DeadTask, 'taskId' | 'description' | 'error'>,
+  goal: LiveGoal,
+  task: Pick<DeadTask, 'taskId' | 'description' | 'peer' | 'error'>,
   words: number,
 ): TaskFailure {
-  const { code, message } = error ?? { code: 'cancelled', message: 'cancelled without a reason' };
-  return { taskId, description: clip(description, words), error: { code, message: clip(message, words) } };
+  const { code, message } = task.error ?? { code: 'cancelled', message: 'cancelled without a reason' };
+  const description = clip(toldBeside(goal, task), words);
+  return { taskId: task.taskId, description, error: { code, message: clip(message, words) } };
 }
 
 /** Tasks that count, in an order in which they can run. */
@@ -150,10 +152,11 @@ function countingOf({ tasks, revisions }: Situation): readonly TaskRecord[] {
 }
 
 function mergeWithout(situation: Situation, failed: FailedTask, words: number): Repair | undefined {
-  if (situation.goal.onTaskFailure !== 'continue') return undefined;
+  const { goal } = situation;
+  if (goal.onTaskFailure !== 'continue') return undefined;
   const counting = countingOf(situation);
   // Others may have failed at the same moment.
-  const failures = new Map(counting.filter(isDead).map((task) => [task.taskId, failureOfTask(task, words)]));
+  const failures = new Map(counting.filter(isDead).map((task) => [task.taskId, failureOfTask(goal, task, words)]));
   /** Tasks that get a copy, and its dependencies before they are renamed. */
   const copied = new Map<string, { readonly task: TaskRecord; readonly without: readonly string[] }>();
   for (const task of counting) {
@@ -181,7 +184,7 @@ function mergeWithout(situation: Situation, failed: FailedTask, words: number): 
   });
   return {
     draft: { cause: failed.taskId, replaces: [...copied.keys(), ...beyond], tasks },
-    repairs: { kind: 'merge', failure: failureOfTask(failed, words) },
+    repairs: { kind: 'merge', failure: failureOfTask(goal, failed, words) },
   };
 }
 
@@ -191,7 +194,7 @@ function givenUp({ taskId, description }: TaskRecord, failed: string, words: num
 }
 
 function specOf(task: TaskRecord, taskId: string, dependencies: string[]): GraphTask {
-  const { capability, description, input, maxAttempts, timeoutMs, vote, tolerant } = task;
+  const { capability, description, input, maxAttempts, timeoutMs, vote, peer, tolerant } = task;
   return {
     taskId,
     capability,
@@ -201,6 +204,7 @@ function specOf(task: TaskRecord, taskId: string, dependencies: string[]): Graph
     timeoutMs,
     ...(input === undefined ? {} : { input }),
     ...(vote === undefined ? {} : { vote }),
+    ...(peer === undefined ? {} : { peer }),
     ...(tolerant === undefined ? {} : { tolerant }),
   };
 }
@@ -216,7 +220,11 @@ function replan(situation: Situation, failed: FailedTask, words: number): Repair
   if (losses === undefined) return undefined;
   const { lost, given } = losses;
   const waiting = given.map((task) => partOf(task, words));
-  return newPlan(situation, { cause: failed.taskId, failure: failureOfTask(failed, words), lost, waiting }, words);
+  return newPlan(
+    situation,
+    { cause: failed.taskId, failure: failureOfTask(goal, failed, words), lost, waiting },
+    words,
+  );
 }
 
 /** All that failed and can be planned anew, which may be several tasks at the same moment, with what waits for it. */

@@ -5,6 +5,8 @@
  * Replaced tasks stay in the graph as records and count for nothing: neither their end nor their failure matters to the goal any more. So it does not
  * matter either when one of them starts while the revision is carried out: it wins, and ends by itself.
  */
+import { type LiveGoal, TASKS_MAX } from '../protocol/goal.ts';
+import { PEER_TASKS_MAX } from '../protocol/peer.ts';
 import { PLAN_TASK, type Revision } from '../protocol/plan.ts';
 import { PLAN_CAPABILITY } from '../protocol/subjects.ts';
 import type { TaskRecord } from '../protocol/task.ts';
@@ -35,10 +37,15 @@ export interface Draft<T extends Node = Node> {
   readonly tasks: readonly T[];
 }
 
-export interface RevisionLimits {
+interface RevisionLimits {
   /** Tasks of a goal, replaced ones included. */
   readonly tasks: number;
   readonly revisions: number;
+}
+
+/** How far a goal's graph may grow from the end of `cause`. */
+export function limitsOf(goal: LiveGoal, cause: Pick<TaskRecord, 'peer'> | undefined): RevisionLimits {
+  return { tasks: cause?.peer === undefined ? TASKS_MAX : PEER_TASKS_MAX, revisions: goal.revisionsMax ?? 0 };
 }
 
 export type RevisionFaultCode =

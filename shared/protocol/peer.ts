@@ -26,7 +26,7 @@ export const Peer = z.object({
   turn: z.int().min(1),
   /** How often the goal was handed on, or split, before (I10). */
   hops: z.int().nonnegative(),
-  /** Auction: the capability that is asked for; absent: any that an agent would begin a goal with. */
+  /** The capability that the auction asks for, or that the one before this work asked for; absent: any that an agent would begin a goal with. */
   capability: Id.optional(),
   /** Agents that were awarded the work and are gone; they are not asked again. */
   excluded: z.array(Id).max(ASKED_MAX).optional(),

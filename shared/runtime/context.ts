@@ -48,7 +48,10 @@ export interface TaskContext<In = unknown> extends Shared {
   readonly input: In;
   /** Results of the dependencies, by taskId. */
   readonly dependencies: Readonly<Record<string, unknown>>;
-  /** Dependencies that failed, and that this task does without; only a tolerant task has any. They are put into its result, as `failedParts`. */
+  /**
+   * Dependencies that failed, and that this task does without: of a tolerant task, and of whoever goes on with a peer-to-peer goal. They are put into its
+   * result, as `failedParts`.
+   */
   readonly failures: readonly TaskFailure[];
   /** 1 for the first attempt. */
   readonly attempt: number;

@@ -99,6 +99,63 @@ describe.concurrent('a goal that nobody plans', { timeout: 120_000 }, () => {
     await expectSound(mesh, ['g']);
   });
 
+  test('goes on without parts that fail, names them to the end, and does so too when whoever goes on is killed', async (hooks) => {
+    const mesh = await meshOfTest('parts', hooks);
+    const { foreign } = mesh;
+    const [, sure] = await Promise.all([
+      mesh.agent('thinker', peer()),
+      mesh.agent('sure', peer({ CAPABILITIES: 'write', CONFIDENCE: '0.9' })),
+      mesh.agent('writer', peer({ CAPABILITIES: 'write,know', CONFIDENCE: '0.1' })),
+    ]);
+    const split = (...notes: string[]) => {
+      return { step: 'split', parts: notes.map((note) => ({ capability: 'think', note })), capability: 'write' };
+    };
+    const goal = goalOf(
+      'g',
+      split('part one', 'broken part two', 'broken part three'),
+      { step: 'hand_on', capability: 'think', delayMs: 1_500, ask: { capability: 'know', times: 1 } },
+      split('broken part four'),
+      { step: 'answer' },
+    );
+    await foreign.submit({ ...goal, onTaskFailure: 'continue' });
+    await waitUntil('who goes on works', async () => (await foreign.task('g', 'w2'))?.status === 'in_progress', 20_000);
+    expect(await foreign.task('g', 'w2')).toMatchObject({ agentId: 'sure' });
+    await sure.signal('SIGKILL');
+    const failedParts = ['p1-2', 'p1-3', 'p4-1'].map((taskId) => ({ taskId, error: { code: 'broken' } }));
+    const byName = (one: { taskId: string }, other: { taskId: string }): number => (one.taskId < other.taskId ? -1 : 1);
+    const ended = await foreign.ended('g', 60_000);
+    expect(ended).toMatchObject({
+      status: 'failed',
+      error: { code: 'task_failed', message: expect.stringMatching(/^task p1-[23] failed \(broken\)/) },
+      result: {
+        by: 'writer',
+        done: ['w1', 'p1-1', 'w3', 'w4'],
+        failed: [
+          expect.stringMatching(/^\w+ says: broken part (two|three)$/),
+          expect.stringMatching(/^\w+ says: broken part (two|three)$/),
+          expect.stringMatching(/^\w+ says: broken part four$/),
+        ],
+      },
+    });
+    const { failedParts: named } = ended.result as { failedParts: { taskId: string }[] };
+    expect(named.toSorted(byName)).toMatchObject(failedParts);
+    const bucket = await foreign.bucket();
+    const record = async (taskId: string) => (await bucket.get(`task.g.${taskId}`))?.json();
+    expect(await record('w3')).toMatchObject({ agentId: 'writer', failures: [{}, {}] });
+    // Announced anew, it is still work for somebody who can write.
+    expect(await record('a3')).toMatchObject({ peer: { capability: 'write', excluded: ['sure'] } });
+
+    await foreign.submit({ ...goal, goalId: 'strict' });
+    const strict = await foreign.ended('strict');
+    expect(strict).toMatchObject({
+      status: 'failed',
+      error: { message: expect.stringMatching(/^task p1-[23] failed/) },
+    });
+    expect(strict.result).toBeUndefined();
+    expect(strict.tasks.total).toBe(6);
+    await expectSound(mesh, ['g', 'strict']);
+  });
+
   test('is announced anew when its winner is killed, and its work is done elsewhere, once', async (hooks) => {
     const mesh = await meshOfTest('winner', hooks);
     const { foreign } = mesh;

@@ -21,6 +21,8 @@ const BUDGET = 'shared/core/budget.ts';
 const REVISIONS = 'shared/runtime/engine/revisions.ts';
 const GROWTH = 'shared/runtime/engine/growth.ts';
 const REPAIR = 'shared/core/repair.ts';
+const PEER = 'shared/core/peer.ts';
+const REVISION = 'shared/core/revision.ts';
 const REVIEW = 'shared/runtime/engine/review.ts';
 
 const startsWithItsOnlyDependency: Edit = {
@@ -227,7 +229,7 @@ const MUTANTS: readonly Mutant[] = [
     guard: 'a failure while another plan is made does not make that plan the goal’s end',
     name: 'overtaken-plan',
     finds: /REPAIR .* fails by the plan of .*, which is not its last/,
-    edits: [{ file: GROWTH, from: 'if (repair !== undefined) {', to: 'if (repair === null) {' }],
+    edits: [{ file: GROWTH, from: 'if (instead !== undefined) {', to: 'if (instead === null) {' }],
   },
   {
     guard: 'a join names every part that it does without',
@@ -240,6 +242,30 @@ const MUTANTS: readonly Mutant[] = [
         to: 'const lost = [...(task.failures ?? [])];',
       },
     ],
+  },
+  {
+    guard: 'a join is not given up for a part that fails while another failure is mended',
+    name: 'given-up-join',
+    finds: /REPAIR .* gave .* up, which could do without/,
+    edits: [
+      {
+        file: GROWTH,
+        from: "for (const each of dead) if (each.status === 'failed') await repair(goal, await revisions.of(goal), each);",
+        to: '',
+      },
+    ],
+  },
+  {
+    guard: 'a part that failed is named to the end, however often the goal is handed on',
+    name: 'named-to-the-end',
+    finds: /PEERS .* names .*, failed are/,
+    edits: [{ file: PEER, from: '...(failures === undefined ? {} : { failures })', to: '' }],
+  },
+  {
+    guard: 'a goal has one result, however many parts failed at once',
+    name: 'failed-sink',
+    finds: /PEERS .* with another result than/,
+    edits: [{ file: REVISION, from: ' && !(lost.has(taskId) && used.has(taskId))', to: '' }],
   },
   {
     guard: 'I5: a goal does not end before its graph has grown',

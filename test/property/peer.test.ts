@@ -20,7 +20,7 @@ const FACTS = {
   now: Date.UTC(2030, 0, 1),
 };
 const AT = { startedAt: '2030-01-01T00:00:01.000Z', finishedAt: '2030-01-01T00:00:02.000Z' };
-const GOAL = { description: 'do it', input: { text: 'x' } };
+const GOAL = { description: 'do it', input: { text: 'x' }, onTaskFailure: 'fail' as const };
 
 const hostile = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 20 }),
@@ -160,6 +160,12 @@ function play(fate: readonly Outcome[]) {
   }
 }
 
+/** The capability that the auction of this turn asked for; an auction that was never held asked for none. */
+function askedIn(ended: readonly EndedTask[], turn: number): string | undefined {
+  const auction = ended.find(({ taskId }) => taskId === `a${turn}`);
+  return (auction ?? ended.find(({ taskId }) => taskId === `a${turn - 1}`))?.peer?.capability;
+}
+
 describe('a goal that nobody plans', () => {
   test('grows by valid revisions alone, whatever its agents say, and ends: by an answer, or with a reason', () => {
     const ends = new Set<string>();
@@ -185,6 +191,7 @@ describe('a goal that nobody plans', () => {
         const { ended, replaced } = play(fate);
         const done: string[] = [];
         for (const task of ended) {
+          const turn = task.peer?.turn ?? 0;
           if (task.peer?.role === 'work') {
             const [auction, ...before] = task.dependencies;
             expect(auction).toBe(`a${task.peer.turn}`);
@@ -193,6 +200,8 @@ describe('a goal that nobody plans', () => {
           }
           if (task.peer?.role !== 'auction' && task.status === 'completed') done.push(task.taskId);
           expect(task.dependencies.some((id) => replaced.has(id))).toBe(false);
+          // Announced anew, it is the same work.
+          if (task.status === 'cancelled') expect(askedIn(ended, turn + 1)).toBe(askedIn(ended, turn));
         }
       }),
       RUNS,

@@ -5,7 +5,17 @@
 import { describe, expect, it } from 'vitest';
 import { violations } from '../support/sim-check.ts';
 import type { Death } from '../support/sim-life.ts';
-import { explicit, merged, overtaken, planned, play, repaired, revised, unplanned } from '../support/sim-scenarios.ts';
+import {
+  divided,
+  explicit,
+  merged,
+  overtaken,
+  planned,
+  play,
+  repaired,
+  revised,
+  unplanned,
+} from '../support/sim-scenarios.ts';
 import { Tally } from '../support/sim-world.ts';
 
 const SCHEDULES = Number(process.env['SIM_SCHEDULES'] ?? 300);
@@ -41,6 +51,7 @@ const MUST_BITE = [
   'revised replan',
   'revised merge',
   'conflict replace',
+  ...['auction', 'hand_on', 'split', 'answer'].map((what) => `without a part: ${what}`),
   'handover taken',
   'handover silent',
   'handover busy',
@@ -103,18 +114,22 @@ describe('the death of a process', () => {
     ['a graph whose new plan is overtaken by another failure', overtaken],
     ['a join that does without a part', merged],
     ['a goal that nobody plans', unplanned],
-  ])('before, within or after any of its acts loses nothing of %s', async (_name, goal) => {
+    ['a goal that nobody plans, parts of which fail', divided, 'without a part: announced anew'],
+  ])('before, within or after any of its acts loses nothing of %s', async (_name, goal, must?: string) => {
     const met = new Set<string>();
+    const tally = new Tally();
     for (const moment of ['before', 'during', 'after'] as const) {
       for (let act = 1; ; act += 1) {
         const deaths: readonly Death[] = [{ act, moment }];
         const world = await play(5, { goals: [goal], processes: 2, deaths });
         expect(violations(world), `killed ${moment} act ${act}`).toEqual([]);
+        tally.merge(world.tally);
         if (world.deaths.length === 0) break;
         met.add(world.deaths.join());
       }
     }
     for (const moment of ['before', 'during', 'after']) expect(met).toContain(`${moment} commit`);
     expect(met.size).toBeGreaterThanOrEqual(6);
+    if (must !== undefined) expect([...tally.counts.keys()]).toContain(must);
   });
 });

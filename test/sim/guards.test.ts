@@ -5,7 +5,18 @@ import { GoalRecord, TASKS_MAX } from '../../shared/protocol/goal.ts';
 import { PEER_TASKS_MAX } from '../../shared/protocol/peer.ts';
 import { violations } from '../support/sim-check.ts';
 import type { Behaviour, PeerScript, SimGoal, Task } from '../support/sim-goals.ts';
-import { ECHO, explicit, GOAL, merged, PARTS, planned, play, script, unplanned } from '../support/sim-scenarios.ts';
+import {
+  divided,
+  ECHO,
+  explicit,
+  GOAL,
+  merged,
+  PARTS,
+  planned,
+  play,
+  script,
+  unplanned,
+} from '../support/sim-scenarios.ts';
 import { subjects, World } from '../support/sim-world.ts';
 
 /** Nothing keeps these goals from their end but what the test is about. */
@@ -35,6 +46,18 @@ describe('parts that fail at the same moment', () => {
       const world = await play(seed, { goals: [merged], deaths: [] });
       expect(violations(world), `seed ${seed}`).toEqual([]);
       expect(endOf(world)).toMatchObject({ status: 'failed', sinks: ['r1-after'], result: { by: 'r1-after' } });
+    }
+  });
+
+  it('end a goal that nobody plans under `fail` alone, also when all parts of a split fail', async () => {
+    for (const [onTaskFailure, end] of [
+      ['continue', { sinks: ['w4'], result: { by: 'w4' }, tasks: { completed: 9, failed: 3, cancelled: 2 } }],
+      ['fail', { sinks: ['a2'], tasks: { total: 5, failed: 1 } }],
+    ] as const) {
+      const goal: SimGoal = { ...divided, onTaskFailure, submission: { ...divided.submission, onTaskFailure } };
+      const world = await play(1, { goals: [goal], deaths: [] });
+      expect(violations(world)).toEqual([]);
+      expect(endOf(world)).toMatchObject({ status: 'failed', error: { code: 'task_failed' }, ...end });
     }
   });
 });
@@ -111,7 +134,7 @@ describe('a graph that grows (I10)', () => {
       ms: 0,
       step: { kind: 'split' as const, parts, capability: hop % 2 === 0 ? 'a' : 'b', note: `note ${hop}` },
     }));
-    const input: PeerScript = { works, part: { ms: 0 } };
+    const input: PeerScript = { works, parts: [{ ms: 0 }] };
     const goal = { ...unplanned, ...NOT_MET, peers: input, usd: undefined };
     const submission = { goalId: 'g1', description: 'd', pattern: 'peer-to-peer', input };
     const world = await play(1, { goals: [{ ...goal, submission }], deaths: [] });

@@ -4,14 +4,14 @@
  */
 import { close } from '../../shared/core/budget.ts';
 import type { Ledger } from '../../shared/protocol/ledger.ts';
-import { type EndedGoal, type GoalRecord, isTerminalGoal } from '../../shared/protocol/goal.ts';
+import { type EndedGoal, isTerminalGoal } from '../../shared/protocol/goal.ts';
 import { isBlobRef } from '../../shared/protocol/ids.ts';
-import { Award } from '../../shared/protocol/peer.ts';
 import { PLAN_TASK, type Revision } from '../../shared/protocol/plan.ts';
 import { isTerminalTask, type TaskRecord } from '../../shared/protocol/task.ts';
 import { type FinalGraph, finalGraph, MICRO, resultOf, type SimGoal } from './sim-goals.ts';
 import { type History, readHistory, type Written } from './sim-history.ts';
-import { repairedProblems } from './sim-repairs.ts';
+import { peerProblems } from './sim-peers.ts';
+import { givenUpProblems, repairedProblems } from './sim-repairs.ts';
 import type { World } from './sim-world.ts';
 
 const decoder = new TextDecoder();
@@ -189,6 +189,8 @@ function checkGoal(world: World, goal: SimGoal, history: History, problems: stri
       `I5 ${goalId} asked for nothing impossible and is ${last.status}: ${last.error.code} ${last.error.message}`,
     );
   const changes = (history.revisions.get(goalId) ?? []).map(({ record }) => record);
+  if (goal.peers !== undefined) problems.push(...peerProblems({ goal, last, changes, tasks: tasks.filter(isDefined) }));
+  problems.push(...givenUpProblems({ goal, last, changes, tasks: tasks.filter(isDefined) }));
   if (changes.some(({ repairs }) => repairs !== undefined)) {
     const unborn = (goal.tasks ?? []).filter(({ taskId }) => !history.tasks.has(`${goalId}.${taskId}`));
     if (unborn.length > 0)
@@ -204,7 +206,6 @@ function checkGoal(world: World, goal: SimGoal, history: History, problems: stri
   const spared = tasks.filter((task) => task !== undefined && replaced.has(task.taskId)).filter(isLost).length;
   if (last.status === 'completed' && counted.completed + spared !== counted.total)
     problems.push(`I5 ${goalId} is completed, not all of its tasks are`);
-  if (goal.peers !== undefined) checkPeers(goal, history, last, problems);
   if (last.status === 'cancelled' && goal.cancelAt === undefined) problems.push(`I5 ${goalId} was cancelled by nobody`);
   if (last.status === 'completed' && goal.peers === undefined) {
     const expected = graph.total + (goal.planned ? 1 : 0);
@@ -236,37 +237,6 @@ function checkSpending(world: World, goal: SimGoal, last: EndedGoal, history: Hi
     problems.push(`I4 ${goalId} is ${last.status}, its ledger is ${ledger.record.state ?? 'open'}`);
 }
 
-/** The graph of a goal that nobody planned: one award after the other, its work by nobody else than the one who won it, and one answer. */
-function checkPeers(goal: SimGoal, history: History, last: GoalRecord, problems: string[]): void {
-  const { goalId } = goal;
-  const own = [...history.tasks].filter(([id]) => id.startsWith(`${goalId}.`));
-  const ended = new Map(own.map(([id, written]) => [id.slice(goalId.length + 1), written.at(-1)?.record]));
-  let answers = 0;
-  for (const [taskId, task] of ended) {
-    if (task?.peer?.role !== 'work') continue;
-    const auction = ended.get(task.dependencies[0] ?? '');
-    const award = auction?.status === 'completed' ? Award.safeParse(auction.result).data : undefined;
-    if (award === undefined) problems.push(`PEERS ${goalId}.${taskId} was awarded by none`);
-    else if (award.agentId !== task.assignee || award.capability !== task.capability)
-      problems.push(`PEERS ${goalId}.${taskId} is for ${task.assignee}, the award went to ${award.agentId}`);
-    if (task.status !== 'completed') continue;
-    if (task.agentId !== task.assignee)
-      problems.push(`PEERS ${goalId}.${taskId} was meant for ${task.assignee} and done by ${task.agentId}`);
-    if (task.step?.kind !== 'answer') continue;
-    answers += 1;
-    if (last.status === 'completed' && JSON.stringify(last.result) !== JSON.stringify(task.result))
-      problems.push(`PEERS ${goalId} is completed with another result than ${taskId} answered`);
-  }
-  if (answers > 1 || (last.status === 'completed' && answers !== 1))
-    problems.push(`PEERS ${goalId} is ${last.status} with ${answers} answers`);
-  // A task that follows from another one is not written before that one is over.
-  for (const { record, revision } of history.revisions.get(goalId) ?? []) {
-    const cause = history.tasks.get(`${goalId}.${record.cause}`)?.find((written) => isTerminalTask(written.record));
-    if (cause === undefined || cause.revision > revision)
-      problems.push(`PEERS revision ${record.revision} of ${goalId} came before the end of ${record.cause}`);
-  }
-}
-
 function isLost(task: TaskRecord | undefined): boolean {
   return task?.status !== 'completed';
 }
@@ -281,6 +251,12 @@ function checkRevisions(
   const numbers = revisions.map(({ record }) => record.revision);
   if (numbers.some((number, index) => number !== index + 1))
     problems.push(`REVISION ${goalId} was written as ${numbers.join(', ')}`);
+  // What follows from the end of a task is not written before that.
+  for (const { record, revision } of revisions) {
+    const cause = history.tasks.get(`${goalId}.${record.cause}`)?.find((written) => isTerminalTask(written.record));
+    if (cause === undefined || cause.revision > revision)
+      problems.push(`REVISION ${record.revision} of ${goalId} came before the end of ${record.cause}`);
+  }
   const causes = revisions.map(({ record }) => record.cause);
   if (new Set(causes).size !== causes.length)
     problems.push(`REVISION ${goalId} has two of one cause: ${causes.join(', ')}`);

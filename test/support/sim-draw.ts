@@ -175,22 +175,27 @@ function budgetOf(
 }
 
 /** Some pieces of work, the last of which answers. */
-function scriptOf(dice: Dice, calm: boolean): PeerScript {
+function scriptOf(dice: Dice, calm: boolean, broken: boolean): PeerScript {
   const more = Array.from({ length: dice.int(0, 3) }, (): Behaviour => {
     const capability = dice.pick(CAPABILITIES);
     const parts = Array.from({ length: dice.int(1, 3) }, () => ({ capability: dice.pick(CAPABILITIES), note: 'part' }));
-    const step: Step = dice.chance(0.3)
+    const step: Step = dice.chance(broken ? 0.7 : 0.3)
       ? { kind: 'split', parts, capability, note: '' }
       : { kind: 'hand_on', capability, note: 'on' };
     return { ...behaviour(dice, calm), step };
   });
   const last: Behaviour = { ...behaviour(dice, calm), step: { kind: 'answer' } };
-  return { works: [...more, last], part: behaviour(dice, calm) };
+  const parts = Array.from({ length: 4 }, (): Behaviour => {
+    const part = behaviour(dice, calm);
+    return broken && dice.chance(0.5) ? { ...part, fatal: true } : part;
+  });
+  return { works: [...more, last], parts };
 }
 
 function drawPeerGoal(dice: Dice, common: Pick<SimGoal, 'goalId' | 'at' | 'onTaskFailure'>, calm: boolean): SimGoal {
   const { goalId, onTaskFailure } = common;
-  const peers = scriptOf(dice, calm);
+  const broken = dice.chance(0.4);
+  const peers = scriptOf(dice, calm, broken);
   const budget = budgetOf(dice, calm);
   return {
     ...common,
@@ -209,7 +214,7 @@ function drawPeerGoal(dice: Dice, common: Pick<SimGoal, 'goalId' | 'at' | 'onTas
     peers,
     usd: budget?.usd,
     mayComplete: false,
-    mayCompleteCalmly: calm,
+    mayCompleteCalmly: calm && !broken,
   };
 }
 

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { TaskSpec } from '../../shared/protocol/goal.ts';
 import type { Step } from '../../shared/protocol/peer.ts';
+import type { TaskRecord } from '../../shared/protocol/task.ts';
 
 interface Call {
   readonly worst: number;
@@ -35,10 +36,20 @@ export interface Behaviour {
   readonly step?: Step;
 }
 
-/** Input of a peer-to-peer goal: what its n-th piece of work does, and what every part does that is split off. */
+/** Input of a peer-to-peer goal: what its n-th piece of work does, and what the parts do that are split off, by their number and that of the hop. */
 export interface PeerScript {
   readonly works: readonly Behaviour[];
-  readonly part: Behaviour;
+  readonly parts: readonly Behaviour[];
+}
+
+/** What the handler of this task does, by its input. */
+export function behaviourOf({ taskId, peer }: TaskRecord, input: unknown): Behaviour {
+  if (peer === undefined) return input as Behaviour;
+  const { works, parts } = input as PeerScript;
+  const number = Number(taskId.split('-').at(-1)) - 1;
+  const own =
+    peer.role === 'part' ? parts[(peer.hops + number) % parts.length] : works[Math.min(peer.hops, works.length - 1)];
+  return own ?? { ms: 0 };
 }
 
 /** A plan that is made while its goal runs. */

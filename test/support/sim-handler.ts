@@ -14,11 +14,12 @@ import type { HoldRound } from '../../shared/runtime/engine/review.ts';
 import { holdAuction } from '../../shared/runtime/peers/auction.ts';
 import type { Calls } from '../../shared/runtime/peers/calls.ts';
 import type { Dice } from './sim-dice.ts';
-import { type Behaviour, MICRO, type PeerScript, planAnew, resultOf } from './sim-goals.ts';
+import { type Behaviour, behaviourOf, MICRO, planAnew, resultOf } from './sim-goals.ts';
 
 interface World {
   /** Micro-dollars that models really billed, by goal. */
   readonly billed: Map<string, number>;
+  note(what: string): void;
 }
 
 /** Long enough for something else to fail meanwhile. */
@@ -75,15 +76,9 @@ export function handlerOf(world: World, deps: Deps, peers: Calls, ledgers: Ledge
     if (attempt <= failTimes) throw new HandlerError('flaky', `attempt ${attempt} fails`);
     if (step !== undefined) onStep(step);
     const missing = (task.failures ?? []).map((failure) => failure.taskId);
+    if (step !== undefined && missing.length > 0) world.note(`without a part: ${step.kind}`);
     return task.capability === PLAN_CAPABILITY ? (revises ?? plan) : resultOf(taskId, bulk, dependencies, missing);
   };
-}
-
-function behaviourOf(task: TaskRecord, input: unknown): Behaviour {
-  if (task.peer === undefined) return input as Behaviour;
-  const { works, part } = input as PeerScript;
-  const work = works[Math.min(task.peer.hops, works.length - 1)] ?? part;
-  return task.peer.role === 'part' ? part : work;
 }
 
 /** A vote round whose voters toss coins. The decision is stored once, and found by whoever holds the round again. */

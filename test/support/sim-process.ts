@@ -349,6 +349,10 @@ function eventsOf(world: Surroundings): EngineEvents {
     goalEnded: ({ status }) => world.note(`goal ${status}`),
     goalRevised: (_goal, { repairs, tasks }) => {
       world.note(`revised ${repairs?.kind ?? (tasks.length === 0 ? 'dropped' : 'planned')}`);
+      const [auction] = tasks;
+      if (repairs !== undefined && auction?.peer !== undefined) world.note('without a part: auction');
+      if (auction?.peer?.excluded !== undefined && auction.failures !== undefined)
+        world.note('without a part: announced anew');
     },
     goalStopping: (_goalId, _status, code) => world.note(`stop ${code}`),
     transition: (name, outcome) => world.note(outcome === 'conflict' ? `conflict ${name}` : `transition ${name}`),

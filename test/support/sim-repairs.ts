@@ -1,8 +1,10 @@
 /** What must be true of a goal whose graph was changed because a task failed, judged by its records alone: the drawn graph does not foretell which. */
-import type { EndedGoal } from '../../shared/protocol/goal.ts';
+import { type EndedGoal, TASKS_MAX } from '../../shared/protocol/goal.ts';
+import { PEER_TASKS_MAX } from '../../shared/protocol/peer.ts';
 import type { Revision } from '../../shared/protocol/plan.ts';
+import { AUCTION_CAPABILITY } from '../../shared/protocol/subjects.ts';
 import type { TaskRecord } from '../../shared/protocol/task.ts';
-import { type Behaviour, resultOf, type SimGoal } from './sim-goals.ts';
+import { behaviourOf, resultOf, type SimGoal } from './sim-goals.ts';
 
 /** New plans that a goal may get by itself. */
 const REPLANS_MAX = 2;
@@ -52,6 +54,19 @@ export function repairedProblems(repaired: Repaired): readonly string[] {
   return problems.map(said);
 }
 
+/** A tolerant task is given up only when nothing is left that it waits for, or the graph may not be changed any more. */
+export function givenUpProblems({ goal, last, changes, tasks }: Omit<Repaired, 'value'>): readonly string[] {
+  const most = goal.peers === undefined ? TASKS_MAX : PEER_TASKS_MAX;
+  if (goal.onTaskFailure === 'fail' || tasks.length >= most || changes.length >= (last.revisionsMax ?? 0)) return [];
+  const replaced = new Set(changes.flatMap(({ replaces }) => replaces));
+  const completed = new Set(tasks.filter(({ status }) => status === 'completed').map(({ taskId }) => taskId));
+  return tasks
+    .filter((task) => task.tolerant === true && !replaced.has(task.taskId))
+    .filter((task) => task.status === 'cancelled' && task.error?.code === 'dependency_failed')
+    .filter(({ dependencies }) => dependencies.some((id) => completed.has(id)))
+    .map(({ taskId }) => `REPAIR ${goal.goalId} gave ${taskId} up, which could do without what failed`);
+}
+
 /** Every result, computed again from the records' own edges. */
 function resultProblems({ goal, last, changes, tasks, value }: Repaired, counting: readonly TaskRecord[]): string[] {
   const problems: string[] = [];
@@ -59,10 +74,10 @@ function resultProblems({ goal, last, changes, tasks, value }: Repaired, countin
     tasks.flatMap((task) => (task.status === 'completed' ? [[task.taskId, value(task.result)]] : [])),
   );
   for (const task of tasks) {
-    if (task.status !== 'completed' || task.capability === 'plan') continue;
+    if (task.status !== 'completed' || task.capability === 'plan' || task.capability === AUCTION_CAPABILITY) continue;
     const dependencies = Object.fromEntries(task.dependencies.map((taskId) => [taskId, results.get(taskId)]));
     const missing = (task.failures ?? []).map(({ taskId }) => taskId);
-    const { bulk } = task.input as unknown as Behaviour;
+    const { bulk } = behaviourOf(task, task.input);
     const right = JSON.stringify(resultOf(task.taskId, bulk, dependencies, missing));
     if (JSON.stringify(results.get(task.taskId)) !== right) problems.push(`has another result of ${task.taskId}`);
   }

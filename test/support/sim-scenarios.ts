@@ -1,4 +1,5 @@
 /** Goals for schedules that are not drawn: one for each way in which a graph comes to be, and changes. */
+import type { Step } from '../../shared/protocol/peer.ts';
 import type { Later, PeerScript, SimGoal } from './sim-goals.ts';
 import { type Setting, World } from './sim-world.ts';
 
@@ -125,7 +126,7 @@ export const script: PeerScript = {
     { ms: 40, sideEffect: true, step: { kind: 'hand_on', capability: 'a', note: '' } },
     { ms: 40, step: { kind: 'answer' } },
   ],
-  part: { ms: 0 },
+  parts: [{ ms: 0 }],
 };
 export const unplanned: SimGoal = {
   ...GOAL,
@@ -133,3 +134,34 @@ export const unplanned: SimGoal = {
   peers: script,
   submission: { goalId: 'g1', description: 'd', pattern: 'peer-to-peer', budget: { usd: 1 }, input: script },
 };
+
+/** Parts of it fail twice, the second time all of them: who goes on does without, hands on, splits again, and answers. */
+const division: PeerScript = {
+  works: [
+    { ms: 0, step: splitInto(2) },
+    { ms: 40, sideEffect: true, step: { kind: 'hand_on', capability: 'a', note: '' } },
+    { ms: 0, step: splitInto(2) },
+    { ms: 40, calls: [{ worst: 3, actual: 2 }], step: { kind: 'answer' } },
+  ],
+  // Of the first two parts the first fails, of the next two both do, at the same moment.
+  parts: [
+    { ms: 20, sideEffect: true },
+    { ms: 10, fatal: true },
+    { ms: 30 },
+    { ms: 10, fatal: true },
+    { ms: 10, fatal: true },
+  ],
+};
+export const divided: SimGoal = {
+  ...unplanned,
+  peers: division,
+  onTaskFailure: 'continue',
+  mayComplete: false,
+  mayCompleteCalmly: false,
+  submission: { ...unplanned.submission, onTaskFailure: 'continue', input: division },
+};
+
+function splitInto(count: number): Step {
+  const parts = Array.from({ length: count }, () => ({ capability: 'a', note: 'part' }));
+  return { kind: 'split', parts, capability: 'b', note: '' };
+}

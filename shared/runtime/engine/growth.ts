@@ -6,11 +6,11 @@
 import { tasksOfPlan } from '../../core/intake.ts';
 import { doneBefore, growthOfPeer } from '../../core/peer.ts';
 import { afterRefusal, endOf, type FailedTask, repairOf } from '../../core/repair.ts';
-import { type Draft, lateEdges, liveGraph, revise } from '../../core/revision.ts';
+import { type Draft, lateEdges, limitsOf, liveGraph, revise } from '../../core/revision.ts';
 import { encode, fit } from '../../protocol/codec.ts';
-import { type ErrorInfo, isTerminalGoal, type LiveGoal, TASKS_MAX } from '../../protocol/goal.ts';
+import { type ErrorInfo, isTerminalGoal, type LiveGoal } from '../../protocol/goal.ts';
 import { timestamp } from '../../protocol/ids.ts';
-import { Award, PEER_TASKS_MAX } from '../../protocol/peer.ts';
+import { Award } from '../../protocol/peer.ts';
 import { type GraphTask, Plan, type Revision } from '../../protocol/plan.ts';
 import { type EndedTask, isTerminalTask, type TaskRecord } from '../../protocol/task.ts';
 import type { Closing } from './closing.ts';
@@ -94,10 +94,8 @@ export function growthOf({ deps, joins, closing, revisions, predict, release }: 
     tasks: ReadonlyMap<string, TaskRecord>,
     draft: Draft<GraphTask>,
     because: Pick<Revision, 'reason' | 'repairs'>,
-    tasksMax = TASKS_MAX,
   ): Promise<Fault | undefined> {
-    const limits = { tasks: tasksMax, revisions: goal.revisionsMax ?? 0 };
-    const revised = revise(liveGraph(tasks, known), draft, limits);
+    const revised = revise(liveGraph(tasks, known), draft, limitsOf(goal, tasks.get(draft.cause)));
     if (!revised.ok) {
       const { code, message } = revised.fault;
       return { kind: code === 'plan_too_large' || code === 'too_many_revisions' ? 'too_many' : 'unusable', message };
@@ -124,9 +122,8 @@ export function growthOf({ deps, joins, closing, revisions, predict, release }: 
     const proposal = await proposalOf(goal, task);
     if (!proposal.ok) return proposal.error;
     const { draft, reason } = proposal;
-    const tasksMax = task.peer === undefined ? TASKS_MAX : PEER_TASKS_MAX;
     const because = reason === undefined ? {} : { reason };
-    const fault = await persist(goal, known, await tasksOf(goal), draft, because, tasksMax);
+    const fault = await persist(goal, known, await tasksOf(goal), draft, because);
     return fault === undefined ? undefined : refusedBy(task, fault);
   }
 
@@ -140,7 +137,7 @@ export function growthOf({ deps, joins, closing, revisions, predict, release }: 
     const revision = await revisions.read(goal.goalId, n);
     if (revision === undefined) throw new Error(`revision ${n} of goal ${goal.goalId} cannot be read`);
     await revisions.carryOut(goal, revision);
-    if (goal.stopping === undefined) await releaseAll(revision);
+    if (goal.stopping === undefined) await releaseAll(goal, revision);
     await moveGoal(deps, goal.goalId, () => ({ type: 'revised', revision: n }));
   }
 
@@ -148,7 +145,7 @@ export function growthOf({ deps, joins, closing, revisions, predict, release }: 
    * New tasks that wait for none of the new ones. A dependency that ended before the goal showed this revision told nobody, so it is looked at here; one
    * that ends later finds the revision (`lateEdges`).
    */
-  async function releaseAll({ goalId, tasks }: Revision): Promise<void> {
+  async function releaseAll(goal: LiveGoal, { goalId, tasks }: Revision): Promise<void> {
     const fresh = new Set(tasks.map(({ taskId }) => taskId));
     const roots = tasks.filter(({ dependencies }) => !dependencies.some((taskId) => fresh.has(taskId)));
     const free = roots.filter(({ dependencies }) => dependencies.length === 0);
@@ -162,14 +159,20 @@ export function growthOf({ deps, joins, closing, revisions, predict, release }: 
         }),
       ),
     );
-    await giveUp(goalId, tasks);
+    await giveUp(goal, tasks);
   }
 
-  /** A dependency may have failed before the goal showed this revision: then nobody else gives up what waits for it (I5). */
-  async function giveUp(goalId: string, tasks: readonly GraphTask[]): Promise<void> {
+  /**
+   * A dependency may have failed before the goal showed this revision: then nobody else gives up what waits for it (I5). What can do without it is
+   * replaced, and so not given up: the revision that says so stands first.
+   */
+  async function giveUp(goal: LiveGoal, tasks: readonly GraphTask[]): Promise<void> {
+    const { goalId } = goal;
     const olds = await readTasks(deps, goalId, [...lateEdges(tasks).keys()]);
-    const lost = new Set([...olds.values()].filter(({ record }) => isDead(record)).map(({ record }) => record.taskId));
-    if (lost.size === 0) return;
+    const dead = [...olds.values()].map(({ record }) => record).filter(isDead);
+    if (dead.length === 0) return;
+    for (const each of dead) if (each.status === 'failed') await repair(goal, await revisions.of(goal), each);
+    const lost = new Set(dead.map(({ taskId }) => taskId));
     // Each round finds what waits for those of the round before; the tasks may stand in any order.
     for (let before = -1; lost.size > before; ) {
       before = lost.size;
@@ -217,6 +220,18 @@ export function growthOf({ deps, joins, closing, revisions, predict, release }: 
     throw new Error(`goal ${goalId}: no end to its revisions after ${LOOKS_MAX} looks`);
   }
 
+  /** Persists what can be done about this failure, unless somebody else persisted another revision; undefined: it was tried, look again. */
+  async function repair(goal: LiveGoal, known: readonly Revision[], failed: FailedTask): Promise<Mended | undefined> {
+    if (known.some(({ cause }) => cause === failed.taskId)) return 'led';
+    if (known.some(({ replaces }) => replaces.includes(failed.taskId))) return 'replaced';
+    const tasks = await tasksOf(goal);
+    const found = repairOf({ goal, tasks, revisions: known }, failed);
+    if (found === undefined) return 'none';
+    const { draft, repairs } = found;
+    // A graph that may not be revised any more, or that would be too large, cannot be mended.
+    return (await persist(goal, known, tasks, draft, { repairs })) === undefined ? undefined : 'none';
+  }
+
   return {
     resume: carryOut,
     async after(task) {
@@ -226,26 +241,16 @@ export function growthOf({ deps, joins, closing, revisions, predict, release }: 
         const refusal = await propose(goal, known, task);
         if (refusal === undefined) return undefined;
         const tasks = await tasksOf(goal);
-        const repair = afterRefusal({ goal, tasks, revisions: known }, task, refusal.message);
-        if (repair !== undefined) {
-          const { draft, ...because } = repair;
+        const instead = afterRefusal({ goal, tasks, revisions: known }, task, refusal.message);
+        if (instead !== undefined) {
+          const { draft, ...because } = instead;
           if ((await persist(goal, known, tasks, draft, because)) === undefined) return undefined;
         }
         await closing.stop(goalId, 'failed', endOf(known, refusal));
         return 'refused';
       });
     },
-    mend: (task) =>
-      settled<Mended>(task.goalId, async (goal, known) => {
-        if (known.some(({ cause }) => cause === task.taskId)) return 'led';
-        if (known.some(({ replaces }) => replaces.includes(task.taskId))) return 'replaced';
-        const tasks = await tasksOf(goal);
-        const repair = repairOf({ goal, tasks, revisions: known }, task);
-        if (repair === undefined) return 'none';
-        const { draft, repairs } = repair;
-        // A graph that may not be revised any more, or that would be too large, cannot be mended.
-        return (await persist(goal, known, tasks, draft, { repairs })) === undefined ? undefined : 'none';
-      }),
+    mend: (task) => settled(task.goalId, (goal, known) => repair(goal, known, task)),
   };
 }
 
@@ -258,7 +263,7 @@ function isUnborn({ record }: Versioned<TaskRecord>): boolean {
   return record.status === 'pending' || (record.status === 'ready' && record.attempt === 0);
 }
 
-function isDead(task: TaskRecord): boolean {
+function isDead(task: TaskRecord): task is Exclude<EndedTask, { status: 'completed' }> {
   return isTerminalTask(task) && task.status !== 'completed';
 }
 

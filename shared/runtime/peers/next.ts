@@ -12,6 +12,9 @@ export const ASKS_MAX = 2;
 const PROPOSALS_MAX = 2;
 const RESULT_MAX = 6_000;
 const GOAL_MAX = 4_000;
+/** Parts that failed, the latest ones, and characters of what is said of each. */
+const FAILED_MAX = 16;
+const FAILED_WORDS_MAX = 200;
 
 export type Decided = Extract<Resolved, { readonly ok: true }>;
 
@@ -74,7 +77,7 @@ async function byModel(deciding: Deciding, choices: Choices): Promise<Decided> {
 const SYSTEM = [
   'You work on a goal together with other agents; nobody has made a plan. You have just done your part. The user message is JSON: the `goal`, your',
   '`capability` and its `result`, what was `done` before (oldest first), the `capabilities` of the agents that are there, those that you `mayAsk`,',
-  'the `answers` that you were given, and how many `hopsLeft` there are.',
+  'the `answers` that you were given, how many `hopsLeft` there are, and, if there are any, parts that `failed`: your result names them by itself.',
   'Say what is next: `step` is one of',
   '`answer`: your result is what the goal asked for, and it will be reviewed;',
   '`hand_on`: an agent with `capability` should go on; say in `note` what it should do. Not when `hopsLeft` is 0;',
@@ -100,9 +103,16 @@ async function nextQuestion(
     mayAsk: choices.asksLeft > 0 ? [...choices.mayAsk].toSorted() : [],
     answers: context.answers,
     hopsLeft: HOPS_MAX - peer.hops,
+    ...(context.failures.length === 0 ? {} : { failed: failedIn(context) }),
     ...(problem === undefined ? {} : { problem }),
   });
   return { name: 'next', system: SYSTEM, user, schema: NextStep, maxOutputTokens: 800 };
+}
+
+function failedIn({ failures }: TaskContext) {
+  return failures.slice(-FAILED_MAX).map(({ description, error }) => {
+    return { part: clip(description, FAILED_WORDS_MAX), error: clip(error.message, FAILED_WORDS_MAX) };
+  });
 }
 
 function clip(text: string, length: number): string {

@@ -6,7 +6,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { z } from 'zod';
 import type { ProposedStep } from '../../../../shared/core/peer.ts';
 import { runAgent } from '../../../../shared/runtime/agent.ts';
-import type { TaskContext } from '../../../../shared/runtime/context.ts';
+import { HandlerError, type TaskContext } from '../../../../shared/runtime/context.ts';
 import { capability, type Capability } from '../../../../shared/runtime/manifest.ts';
 
 const Script = z.object({
@@ -34,12 +34,14 @@ function scriptOf({ input, done, description }: TaskContext): z.infer<typeof Scr
 }
 
 async function work(context: TaskContext): Promise<unknown> {
+  if (context.description.includes('broken part')) throw new HandlerError('broken', 'nothing helps', { retry: false });
   const { delayMs = 0, ask } = scriptOf(context);
   const said = [];
   for (let times = ask?.times ?? 0; times > 0; times -= 1)
     said.push(await context.askPeer({ capability: ask?.capability ?? '', question: ask?.question ?? '' }));
   await wait(delayMs, undefined, { signal: context.signal });
-  return { by: context.agentId, done: context.done.map(({ taskId }) => taskId), said };
+  const failed = context.failures.map(({ description }) => description);
+  return { by: context.agentId, done: context.done.map(({ taskId }) => taskId), failed, said };
 }
 
 function think(): Capability {
