@@ -11,9 +11,10 @@ export function natsRegistry(nc: NatsConnection, subjects: Subjects): Registry {
   return {
     async list() {
       const entries = await lastOfEach(nc, subjects.agentsStream, [subjects.agentSubjects]);
-      return [...entries.values()].flatMap(({ data }) => {
+      return [...entries.values()].flatMap(({ subject, data }) => {
         const presence = decode(Presence, data);
-        return presence.ok ? [presence.value] : [];
+        // The broker lets an agent write its own key alone, so the key says who it is: nobody speaks, or votes, under a second name.
+        return presence.ok && subject === subjects.agentSubject(presence.value.agentId) ? [presence.value] : [];
       });
     },
   };
