@@ -23,6 +23,15 @@ export function natsBlobs(nc: NatsConnection, subjects: Subjects): BlobStore {
       opened = undefined;
       throw error;
     }));
+  async function metaOf(name: string): Promise<ObjectMeta | undefined> {
+    for (const subject of subjects.blobMetas(name)) {
+      const stored = await lastOf(nc, subjects.blobsStream, subject);
+      const meta = stored === undefined ? undefined : decode(ObjectMeta, stored.data);
+      if (meta?.ok === true && meta.value.deleted !== true) return meta.value;
+    }
+    return undefined;
+  }
+
   return {
     async put(bytes) {
       const name = nuid.next();
@@ -30,14 +39,13 @@ export function natsBlobs(nc: NatsConnection, subjects: Subjects): BlobStore {
       return name;
     },
     async get(name) {
-      const stored = await lastOf(nc, subjects.blobsStream, subjects.blobMeta(name));
-      const meta = stored === undefined ? undefined : decode(ObjectMeta, stored.data);
-      if (meta?.ok !== true || meta.value.deleted === true) return undefined;
-      const chunks = await allOf(nc, subjects.blobsStream, subjects.blobChunks(meta.value.nuid));
+      const meta = await metaOf(name);
+      if (meta === undefined) return undefined;
+      const chunks = await allOf(nc, subjects.blobsStream, subjects.blobChunks(meta.nuid));
       const bytes = Buffer.concat(chunks.map(({ data }) => data));
       const digest = `SHA-256=${createHash('sha256').update(bytes).digest('base64url')}`;
       // Missing or altered chunks, or an object that is being replaced: not the value that was stored under this name.
-      if (digest !== meta.value.digest.replace(/=+$/, '')) return undefined;
+      if (digest !== meta.digest.replace(/=+$/, '')) return undefined;
       return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
     },
   };

@@ -9,3 +9,4 @@ export const ObjectMeta = z.object({
   digest: z.string(),
   deleted: z.boolean().optional(),
 });
+export type ObjectMeta = z.infer<typeof ObjectMeta>;

@@ -9,11 +9,18 @@ function token(value: string): string {
   return value;
 }
 
-/** As the object store names its metadata: base64 for URLs, padded. */
-function base64url(text: string): string {
-  return btoa(String.fromCharCode(...new TextEncoder().encode(text)))
-    .replaceAll('+', '-')
-    .replaceAll('/', '_');
+/** As the object store names its metadata: base64 for URLs, padded. `bytes`: a character for each. */
+function base64url(bytes: string): string {
+  return btoa(bytes).replaceAll('+', '-').replaceAll('/', '_');
+}
+
+const LATIN_1 = /^[\u0000-\u00ff]*$/;
+
+/** In UTF-8; the JavaScript client encodes names up to U+00FF in Latin-1, and takes no others. */
+function objectNames(name: string): readonly string[] {
+  const utf8 = base64url(String.fromCharCode(...new TextEncoder().encode(name)));
+  const latin1 = LATIN_1.test(name) ? base64url(name) : utf8;
+  return latin1 === utf8 ? [utf8] : [utf8, latin1];
 }
 
 export type Subjects = ReturnType<typeof subjectsOf>;
@@ -86,7 +93,8 @@ export function subjectsOf(mesh: string) {
     blobsBucket: `${m}_blobs`,
     blobsStream: `OBJ_${m}_blobs`,
     blobWildcards: [`$O.${m}_blobs.C.>`, `$O.${m}_blobs.M.>`],
-    blobMeta: (name: string) => `$O.${m}_blobs.M.${base64url(name)}`,
+    /** Under which an object may have been put, depending on the client that did. */
+    blobMetas: (name: string) => objectNames(name).map((encoded) => `$O.${m}_blobs.M.${encoded}`),
     blobChunks: (nuid: string) => `$O.${m}_blobs.C.${token(nuid)}`,
 
     agentsBucket,
