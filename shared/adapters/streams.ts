@@ -13,6 +13,7 @@ import {
 import { nanos, type NatsConnection } from '@nats-io/transport-node';
 import { PRESENCE_TTL_MS } from '../protocol/agent.ts';
 import type { Subjects } from '../protocol/subjects.ts';
+import { BrokerUnreachable } from './nats-connect.ts';
 
 /** A holder that did not extend its lease for this long has lost it: the broker hands the item to another agent. */
 export const LEASE_MS = 5_000;
@@ -124,7 +125,9 @@ function olderThan(version: string, minimum: string): boolean {
 
 /** Creates what is missing; checks what is there. Safe to run by many agents at once. */
 export async function ensureStreams(nc: NatsConnection, subjects: Subjects, options: StreamOptions): Promise<void> {
-  const version = nc.info?.version ?? '0.0.0';
+  const version = nc.info?.version;
+  // Between two connections nobody says which it is.
+  if (version === undefined) throw new BrokerUnreachable('the broker does not answer; trying again', undefined);
   if (olderThan(version, SERVER_VERSION_MIN)) {
     throw new BrokerUnfit(
       `expected nats-server ${SERVER_VERSION_MIN} or newer (correct multi-key guards), got ${version}; upgrade the broker`,

@@ -1,6 +1,7 @@
 /** What has no counterpart in memory: the streams as a stranger sees them, presence and its seats, blobs, dead letters, the log. */
 import { jetstreamManager } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
+import { Objm } from '@nats-io/obj';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { natsBlobs } from '../../shared/adapters/nats-blobs.ts';
 import { natsBus } from '../../shared/adapters/nats-bus.ts';
@@ -191,6 +192,19 @@ describe('blobs', () => {
     expect(await natsBlobs(nc, subjects).get('nothing')).toBeUndefined();
   });
 
+  it('are found under the names that other clients gave them, as each of them writes a name', async () => {
+    const blobs = natsBlobs(nc, subjects);
+    const bucket = await new Objm(nc).open(subjects.blobsBucket);
+    // This client writes Latin-1, all others UTF-8.
+    await bucket.putBlob({ name: 'Käse/1 .json' }, encode('ours'));
+    expect(await blobs.get('Käse/1 .json')).toEqual(encode('ours'));
+    const { nuid, digest } = (await bucket.info('Käse/1 .json')) ?? {};
+    const put = await nc.request(subjects.blobMetas('Käse')[0] ?? '', encode({ nuid, digest }));
+    expect(put.json()).not.toHaveProperty('error');
+    expect(await blobs.get('Käse')).toEqual(encode('ours'));
+    expect(await blobs.get('Kase')).toBeUndefined();
+  });
+
   it('get names of their own', async () => {
     const blobs = natsBlobs(nc, subjects);
     const [one, two] = [await blobs.put(encode(1)), await blobs.put(encode(1))];
@@ -219,6 +233,15 @@ describe('presence', () => {
     expect((await registry.list()).find(({ agentId }) => agentId === 'agent')?.load.running).toBe(1);
     await second.leave();
     expect((await registry.list()).map(({ agentId }) => agentId)).toEqual(['agent']);
+  });
+
+  it('is that of the agent whose key it is, and of nobody else', async () => {
+    const registry = natsRegistry(nc, subjects);
+    const seat = await takeSeat(nc, subjects, presence('honest'));
+    await nc.request(subjects.agentSubject('liar'), encode({ ...presence('honest'), capabilities: ['review'] }));
+    await nc.request(subjects.agentSubject('mute'), 'not JSON');
+    expect(await registry.list()).toEqual([presence('honest')]);
+    await seat.leave();
   });
 
   it('ends by itself within 10 s when nobody renews it', async () => {

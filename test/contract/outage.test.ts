@@ -2,7 +2,7 @@
 import { connect as dial, createServer, type Socket } from 'node:net';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { connectBroker } from '../../shared/adapters/nats-connect.ts';
+import { BrokerUnreachable, connectBroker } from '../../shared/adapters/nats-connect.ts';
 import { natsDagStore } from '../../shared/adapters/nats-dag.ts';
 import { requestsOf } from '../../shared/adapters/requests.ts';
 import { ensureStreams } from '../../shared/adapters/streams.ts';
@@ -104,6 +104,16 @@ describe('a request', () => {
     await nc.flush();
     await nc.close();
     expect(await ended).toBe('no answer on silent: the connection is closed');
+  });
+});
+
+describe('a broker that is gone', () => {
+  it('is not taken for one that is too old', async () => {
+    const broker = await brokerOfTest();
+    const nc = await connectionTo(broker.url);
+    await broker.kill('SIGKILL');
+    await waitUntil('the connection is lost', () => nc.info === undefined);
+    await expect(ensureStreams(nc, subjects, { replicas: 1 })).rejects.toThrow(BrokerUnreachable);
   });
 });
 
