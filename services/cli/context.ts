@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import type { MeshClient, MeshOptions } from '../../shared/adapters/mesh-client.ts';
 import { isId } from '../../shared/protocol/ids.ts';
+import { BROKER_SETTINGS } from '../../shared/runtime/broker-settings.ts';
 import { CommandFailure, EXIT, type ExitCode } from './failure.ts';
 import { safeLine } from './render/text.ts';
 import type { Terminal } from './terminal.ts';
@@ -21,7 +22,7 @@ export type Command = (context: Context, args: readonly string[], options: unkno
  *   says no.
  */
 export async function withMesh(context: Context, work: (mesh: MeshClient) => Promise<ExitCode>): Promise<ExitCode> {
-  const { mesh, credsFile, caFile } = context.broker;
+  const { url, mesh, credsFile, caFile, nkeySeed } = context.broker;
   if (!isId(mesh)) {
     throw new CommandFailure(
       EXIT.usage,
@@ -34,6 +35,11 @@ export async function withMesh(context: Context, work: (mesh: MeshClient) => Pro
   if (caFile !== undefined && !existsSync(caFile)) {
     throw new CommandFailure(EXIT.usage, `NATS_CA: expected a certificate (PEM), and there is none at ${caFile}`);
   }
+  // The client takes these for a broker that does not answer.
+  check('NATS_URL', url);
+  check('NATS_CREDS', credsFile);
+  check('NATS_CA', caFile);
+  check('NATS_NKEY_SEED', nkeySeed);
   const { openMesh } = await import('../../shared/adapters/mesh-client.ts');
   const { explainFailure, MeshDenied, MeshUnavailable, RecordUnreadable } = await import(
     '../../shared/adapters/mesh-client-failure.ts'
@@ -53,6 +59,14 @@ export async function withMesh(context: Context, work: (mesh: MeshClient) => Pro
   } finally {
     await client?.close();
   }
+}
+
+function check(name: keyof typeof BROKER_SETTINGS, value: string | undefined): void {
+  const { accepts, fits } = BROKER_SETTINGS[name];
+  if (value === undefined || fits(value)) return;
+  const isSecret = name === 'NATS_NKEY_SEED' || value.includes('@');
+  const came = isSecret ? 'something else' : JSON.stringify(value);
+  throw new CommandFailure(EXIT.usage, `${name}: expected ${accepts}, got ${came}`);
 }
 
 /** The id that stands at `index` of a command's arguments. */

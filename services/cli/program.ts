@@ -61,6 +61,8 @@ Environment: NATS_URL, MESH, NATS_CA, NATS_CREDS or NATS_NKEY_SEED (or NATS_NKEY
 
 /** Widest help text that is still read with ease. */
 const HELP_WIDTH = 110;
+const URL_DEFAULT = 'nats://127.0.0.1:4222';
+const MESH_DEFAULT = 'mesh';
 
 /** Runs one command line. Resolves to the exit code; whatever goes wrong has been said on stderr by then. */
 export async function runCommandLine(argv: readonly string[], terminal: Terminal): Promise<ExitCode> {
@@ -89,8 +91,8 @@ function stacks(error: Error): string {
 function grammar(terminal: Terminal, finish: (code: ExitCode) => void): Program {
   const program = new Program('conclave')
     .description('Submit goals to a mesh of agents over NATS, and look at what becomes of them.')
-    .addOption(new Option('--url <url>', 'NATS broker').env('NATS_URL').default('nats://127.0.0.1:4222'))
-    .addOption(new Option('--mesh <name>', 'name of the mesh').env('MESH').default('mesh'))
+    .addOption(new Option('--url <url>', 'NATS broker').env('NATS_URL').default(URL_DEFAULT))
+    .addOption(new Option('--mesh <name>', 'name of the mesh').env('MESH').default(MESH_DEFAULT))
     .version(conclave.version)
     .exitOverride()
     .configureOutput({
@@ -272,8 +274,9 @@ function contextOf(terminal: Terminal, url: string, mesh: string): Context {
   return {
     terminal,
     broker: {
-      url,
-      mesh,
+      // As for agents, a variable that is set to nothing is not set.
+      url: url === '' ? URL_DEFAULT : url,
+      mesh: mesh === '' ? MESH_DEFAULT : mesh,
       ...(caFile === undefined || caFile === '' ? {} : { caFile }),
       ...(credsFile === undefined || credsFile === '' ? {} : { credsFile }),
       ...(nkeySeed === undefined || nkeySeed === '' ? {} : { nkeySeed }),

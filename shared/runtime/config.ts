@@ -1,28 +1,13 @@
 /** Environment -> frozen configuration. A wrong value is one line that names the variable and what it accepts, and exit code 78 (EX_CONFIG). */
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { Id } from '../protocol/ids.ts';
+import { BROKER_SETTINGS } from './broker-settings.ts';
 import { withSecretFiles } from './secret-files.ts';
 
 export const EXIT_CONFIG = 78;
 
 const Port = z.coerce.number().int().min(0).max(65_535);
 const Text = z.string().min(1);
-/** Scheme and user are optional; what the client would only fail to look up, for ever, is refused here. */
-const ADDRESS = /^(?:(?:nats|tls):\/\/)?(?:[^\s@/]+@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?$/;
-const Addresses = Text.refine((text) => text.split(',').every((address) => ADDRESS.test(address.trim())));
-
-function isFileWith(mark: string): (path: string) => boolean {
-  return (path) => {
-    try {
-      return readFileSync(path, 'utf8').includes(mark);
-    } catch {
-      return false;
-    }
-  };
-}
-
-const SEED = /^SU[A-Z2-7]{56}$/;
 /** One identity a line: an agent id and its seed. */
 const Identities = z
   .string()
@@ -32,14 +17,14 @@ const Identities = z
       .map((line) => line.trim().split(/\s+/))
       .filter(([first]) => first !== ''),
   )
-  .pipe(z.array(z.tuple([Id, z.string().regex(SEED)])).min(1))
+  .pipe(z.array(z.tuple([Id, Text.refine(BROKER_SETTINGS.NATS_NKEY_SEED.fits)])).min(1))
   .transform((lines) => lines.map(([agentId, seed]) => ({ agentId, seed })));
 
 const Environment = z.object({
-  NATS_URL: Addresses.default('nats://127.0.0.1:4222'),
-  NATS_CA: Text.refine(isFileWith('BEGIN CERTIFICATE')).optional(),
-  NATS_CREDS: Text.refine(isFileWith('BEGIN NATS USER JWT')).optional(),
-  NATS_NKEY_SEED: z.string().regex(SEED).optional(),
+  NATS_URL: Text.refine(BROKER_SETTINGS.NATS_URL.fits).default('nats://127.0.0.1:4222'),
+  NATS_CA: Text.refine(BROKER_SETTINGS.NATS_CA.fits).optional(),
+  NATS_CREDS: Text.refine(BROKER_SETTINGS.NATS_CREDS.fits).optional(),
+  NATS_NKEY_SEED: Text.refine(BROKER_SETTINGS.NATS_NKEY_SEED.fits).optional(),
   NATS_IDENTITIES: Identities.optional(),
   MESH: Id.default('mesh'),
   AGENT_ID: Id.optional(),
@@ -62,10 +47,10 @@ const Environment = z.object({
 export type Environment = z.infer<typeof Environment>;
 
 const ACCEPTS: Readonly<Record<keyof Environment, string>> = {
-  NATS_URL: 'one address nats://host:port, or several separated by commas',
-  NATS_CA: "the path of a readable file with the certificate (PEM) of whoever signed the broker's",
-  NATS_CREDS: 'the path of a readable credentials file (user JWT and seed)',
-  NATS_NKEY_SEED: 'a user seed: SU and 56 characters A-Z 2-7',
+  NATS_URL: BROKER_SETTINGS.NATS_URL.accepts,
+  NATS_CA: BROKER_SETTINGS.NATS_CA.accepts,
+  NATS_CREDS: BROKER_SETTINGS.NATS_CREDS.accepts,
+  NATS_NKEY_SEED: BROKER_SETTINGS.NATS_NKEY_SEED.accepts,
   NATS_IDENTITIES: 'lines of an agent id and its user seed, separated by a space',
   MESH: '1 to 64 characters of A-Z a-z 0-9 _ -',
   AGENT_ID: '1 to 64 characters of A-Z a-z 0-9 _ -',

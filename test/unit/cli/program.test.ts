@@ -99,6 +99,7 @@ describe('the command line', () => {
     ['a list of one letter', ['dead', 'list', '--id', '1']],
     ['no replicas', ['admin', 'init', '--replicas', '0']],
     ['a mesh that is no id', ['--mesh', 'a.b', 'goals']],
+    ['a broker that is no address', ['--url', 'http://127.0.0.1:4222', 'goals']],
   ])('ends with 2 for %s, and says what was expected', async (_, argv) => {
     const { code, stdout, stderr } = await run(argv);
     expect(code).toBe(2);
@@ -123,6 +124,17 @@ describe('the command line', () => {
       expect(wrong.code).toBe(2);
       expect(wrong.stderr).toMatch(new RegExp(`^conclave: ${name}: .*absent\\.pem$`));
     }
+  });
+
+  it('takes a variable that is set to nothing for one that is not set', async () => {
+    for (const name of ['NATS_URL', 'MESH', 'NATS_CREDS', 'NATS_CA']) vi.stubEnv(name, '');
+    vi.stubEnv('NATS_NKEY_SEED', 'SUnone');
+    const { code, stderr } = await run(['goals']);
+    expect(code).toBe(2);
+    // The only one that is wrong; what is secret is not repeated.
+    expect(stderr).toBe(
+      'conclave: NATS_NKEY_SEED: expected a user seed: SU and 56 characters A-Z 2-7, got something else',
+    );
   });
 
   it('makes what it was given safe before it repeats it', async () => {
