@@ -44,13 +44,15 @@ export type GoalEvent =
     }
   /** The n-th revision is carried out. */
   | { readonly type: 'revised'; readonly revision: number }
-  /** Tasks that ended since the last progress; counts may lag while the goal runs. */
+  /** Tasks that ended since the last progress, none perhaps, and what is spent by now; counts may lag while the goal runs. */
   | {
       readonly type: 'progress';
       readonly completed: number;
       readonly failed: number;
       readonly cancelled: number;
       readonly spending: Spending;
+      /** Now, ms since the epoch. */
+      readonly at: number;
     }
   | { readonly type: 'stop'; readonly status: 'failed' | 'cancelled'; readonly error: ErrorInfo }
   /** Exact counts of a graph in which every task is terminal. */
@@ -219,7 +221,8 @@ export function nextGoal(goal: GoalRecord, event: GoalEvent): GoalStep {
       const done = within(completed + event.completed, 0);
       const lost = within(failed + event.failed, done);
       const dropped = within(cancelled + event.cancelled, done + lost);
-      const at = Date.parse(goal.createdAt) + goal.spent.wallMs;
+      // Clocks of agents differ; time that is spent stays spent.
+      const at = Math.max(event.at, Date.parse(goal.createdAt) + goal.spent.wallMs);
       return {
         ok: true,
         goal: {

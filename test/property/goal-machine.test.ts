@@ -80,6 +80,7 @@ const event: fc.Arbitrary<GoalEvent> = fc.oneof(
     failed: fc.nat(2),
     cancelled: fc.nat(2),
     spending,
+    at,
   }),
   fc.record({
     type: fc.constant('stop' as const),
@@ -121,6 +122,22 @@ function live(
 }
 
 describe('a goal', () => {
+  test('shows while it runs the time that it has spent, and never takes any back', () => {
+    let shown = 0;
+    fc.assert(
+      fc.property(life, ([first, events]) => {
+        for (const { before, event: each, after } of live(first, events)) {
+          if (each.type !== 'progress' || after === undefined) continue;
+          const passed = each.at - Date.parse(before.createdAt);
+          expect(after.spent.wallMs).toBe(Math.max(before.spent.wallMs, passed));
+          shown += 1;
+        }
+      }),
+      RUNS,
+    );
+    expect(shown).toBeGreaterThan(0);
+  });
+
   test('has an answer to every event in every status, and its records fit the protocol', () => {
     const met = new Set<string>();
     fc.assert(

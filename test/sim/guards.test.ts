@@ -4,7 +4,7 @@ import { encode } from '../../shared/protocol/codec.ts';
 import { GoalRecord, TASKS_MAX } from '../../shared/protocol/goal.ts';
 import { PEER_TASKS_MAX } from '../../shared/protocol/peer.ts';
 import { violations } from '../support/sim-check.ts';
-import type { Behaviour, PeerScript, SimGoal, Task } from '../support/sim-goals.ts';
+import { type Behaviour, MICRO, type PeerScript, type SimGoal, type Task } from '../support/sim-goals.ts';
 import {
   divided,
   ECHO,
@@ -195,6 +195,19 @@ describe('a cancel', () => {
 });
 
 describe('the account of a goal', () => {
+  it('shows in its record within two seconds, also while no task ends', async () => {
+    const goal = alone({ ms: 5_000, calls: [{ worst: 3, actual: 2 }] });
+    const world = await play(1, { goals: [goal], calm: true });
+    expect(violations(world)).toEqual([]);
+    const key = subjects.dagSubject(subjects.goalKey('g1'));
+    const revisions = world.dag.stream.filter(({ subject }) => subject === key);
+    const spent = revisions.map(({ data }) => GoalRecord.parse(JSON.parse(new TextDecoder().decode(data))));
+    const running = spent.findLast(({ status }) => status === 'running')?.spent;
+    expect(running).toMatchObject({ usd: 2 * MICRO, tokens: 2 });
+    expect(running?.wallMs).toBeGreaterThan(0);
+    expect(running?.wallMs).toBeLessThan(3_000);
+  });
+
   it('is closed with it when its last task did not wait for what it had asked a model (I4)', async () => {
     const goal = alone({ ms: 0, calls: [{ worst: 3, actual: 2, unawaited: true }] });
     for (let seed = 1; seed <= 10; seed += 1)

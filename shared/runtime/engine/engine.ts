@@ -52,7 +52,7 @@ export interface Engine {
 
 export function engineOf(deps: Deps, options: EngineOptions): Engine {
   const memory = memoryOf();
-  const ledgers = ledgersOf(deps, memory);
+  const ledgers = ledgersOf(deps, memory, (goalId) => progress.charged(goalId));
   const progress = progressOf(deps, ledgers);
   const revisions = revisionsOf(deps, memory);
   const joins = joinsOf(deps, memory);

@@ -83,7 +83,8 @@ const PAUSE_MS_MAX = 20;
 /** An account is closed so long before its goal's record at most. Should a finisher be slower, the record lacks what is spent meanwhile; the cap holds. */
 const ENDING_MS_MAX = 60_000;
 
-export function ledgersOf(deps: Deps, memory: Memory): Ledgers {
+/** `charged`: the account of a goal has changed. */
+export function ledgersOf(deps: Deps, memory: Memory, charged: (goalId: string) => void): Ledgers {
   /** Wishes that wait, by goal; an entry exists while a write of that ledger is under way. */
   const waiting = new Map<string, Wish[]>();
   let calls = 0;
@@ -125,6 +126,7 @@ export function ledgersOf(deps: Deps, memory: Memory): Ledgers {
       deps.events.transition('ledger', outcome.status, { goalId });
       if (outcome.status !== 'committed') continue;
       memory.of(goalId).charged = true;
+      charged(goalId);
       const lost = (ledger.lost?.calls ?? 0) - (before.lost?.calls ?? 0);
       if (lost > 0) deps.events.reservationsLost(goalId, lost);
       return answers;

@@ -15,6 +15,8 @@ const LAG_MS = 1_000;
 
 export interface Progress {
   ended(goalId: string, status: 'completed' | 'failed' | 'cancelled'): void;
+  /** The goal's account changed, while none of its tasks ended perhaps. */
+  charged(goalId: string): void;
   /** The goal is terminal; its record is exact. */
   forget(goalId: string): void;
   tick(): Promise<void>;
@@ -29,15 +31,21 @@ export function progressOf(deps: Deps, ledgers: Ledgers): Progress {
     if (goal === undefined || isTerminalGoal(goal.record)) return;
     const spending = await ledgers.spending(goalId);
     const { completed, failed, cancelled } = delta;
-    await moveGoal(deps, goalId, () => ({ type: 'progress', completed, failed, cancelled, spending }), goal);
+    const at = deps.clock.now();
+    await moveGoal(deps, goalId, () => ({ type: 'progress', completed, failed, cancelled, spending, at }), goal);
+  }
+
+  function deltaOf(goalId: string): Delta {
+    const delta = deltas.get(goalId) ?? { completed: 0, failed: 0, cancelled: 0, since: deps.clock.now() };
+    deltas.set(goalId, delta);
+    return delta;
   }
 
   return {
     ended(goalId, status) {
-      const delta = deltas.get(goalId) ?? { completed: 0, failed: 0, cancelled: 0, since: deps.clock.now() };
-      delta[status] += 1;
-      deltas.set(goalId, delta);
+      deltaOf(goalId)[status] += 1;
     },
+    charged: (goalId) => void deltaOf(goalId),
     forget: (goalId) => void deltas.delete(goalId),
     async tick() {
       const now = deps.clock.now();
