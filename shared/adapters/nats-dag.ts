@@ -12,7 +12,7 @@ import type { Subjects } from '../protocol/subjects.ts';
 import { lastOfEach } from './direct-get.ts';
 import { ConnectionBroke } from './outage.ts';
 import { requestsOf } from './requests.ts';
-import { paceOf } from './pace.ts';
+import { type Pace, paceOf } from './pace.ts';
 import { type PublishAnswer, publishBatch, publishOne } from './publish.ts';
 
 export interface DagOptions {
@@ -24,6 +24,8 @@ export interface DagOptions {
   readonly measureFlush?: boolean;
   /** How long a write of unknown outcome is repeated before the caller hears of it, ms. */
   readonly patienceMs?: number;
+  /** Absent: one of its own. */
+  readonly pace?: Pace;
 }
 
 /** The broker did not answer for longer than our patience: nothing is known of the transition. */
@@ -45,7 +47,7 @@ const READ_WINDOW = 256;
 const NOT_FOUND = 10037;
 
 export function natsDagStore(nc: NatsConnection, subjects: Subjects, options: DagOptions = {}): DagStore {
-  const pace = paceOf();
+  const pace = options.pace ?? paceOf();
   const batchMax = options.batchMax ?? BATCH_MAX;
   const patienceMs = options.patienceMs ?? PATIENCE_MS;
   const queue: Pending[] = [];

@@ -4,6 +4,7 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { BrokerUnreachable, connectBroker } from '../../shared/adapters/nats-connect.ts';
 import { natsDagStore } from '../../shared/adapters/nats-dag.ts';
+import { type Pace, paceOf } from '../../shared/adapters/pace.ts';
 import { requestsOf } from '../../shared/adapters/requests.ts';
 import { ensureStreams } from '../../shared/adapters/streams.ts';
 import { encode } from '../../shared/protocol/codec.ts';
@@ -118,21 +119,40 @@ describe('a broker that is gone', () => {
 });
 
 describe('a transition', () => {
-  it('whose answer is lost is found as it landed, and not written again', async () => {
-    const broker = await brokerOfTest();
-    const stranger = await connectionTo(broker.url);
-    await ensureStreams(stranger, subjects, { replicas: 1 });
-    const other = natsDagStore(stranger, subjects);
-    const way = await wayTo(broker.url);
-    const store = natsDagStore(await connectionTo(way.url), subjects);
-    const subject = subjects.dagSubject('goal.g');
-    way.loseAnswers();
-    const outcome = store.commit([{ subject, data: encode({ by: 'us' }), expect: 0 }]);
-    const landed = await waitUntil('it landed', () => other.read('goal.g'));
-    way.cut();
-    expect(await outcome).toEqual({ status: 'committed', revisions: [landed.revision] });
-    expect(await lengthOf(stranger, subject)).toBe(1);
-  });
+  it.each([
+    // The connection broke: as long as that took, no broker took to write.
+    { way: 'plain' as const, answered: [undefined] },
+    // Tried again one by one, which is answered.
+    { way: 'batch' as const, answered: [expect.any(Number), expect.any(Number)] },
+  ])(
+    '($way) whose answer is lost is found as it landed, not written again, and says nothing of the pace',
+    async ({ way: chosen, answered }) => {
+      const broker = await brokerOfTest();
+      const stranger = await connectionTo(broker.url);
+      await ensureStreams(stranger, subjects, { replicas: 1 });
+      const other = natsDagStore(stranger, subjects);
+      const way = await wayTo(broker.url);
+      const heard: { answered: unknown[]; batched: number[] } = { answered: [], batched: [] };
+      const pace: Pace = {
+        ...paceOf(),
+        way: () => chosen,
+        plainAnswered: (atMs) => void heard.answered.push(atMs),
+        batched: (durationMs) => void heard.batched.push(durationMs),
+      };
+      const store = natsDagStore(await connectionTo(way.url), subjects, { pace });
+      const keys = chosen === 'batch' ? ['goal.g', 'task.g.t'] : ['goal.g'];
+      way.loseAnswers();
+      const outcome = store.commit(
+        keys.map((key) => ({ subject: subjects.dagSubject(key), data: encode({ by: 'us' }), expect: 0 })),
+      );
+      const landed = await waitUntil('it landed', () => other.read('goal.g'));
+      way.cut();
+      const revisions = keys.map((_, index) => landed.revision + index);
+      expect(await outcome).toEqual({ status: 'committed', revisions });
+      for (const key of keys) expect(await lengthOf(stranger, subjects.dagSubject(key))).toBe(1);
+      expect(heard).toEqual({ answered, batched: [] });
+    },
+  );
 
   it('of which nobody knows whether it landed is written once, however many were under way when the broker died', async () => {
     const broker = await brokerOfTest();
