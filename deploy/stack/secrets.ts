@@ -57,7 +57,10 @@ export interface SecretOptions {
   readonly rotate?: readonly string[];
 }
 
-/** Makes what is not there yet, whole or not at all. @throws Error of one line. */
+/**
+ * Makes what is not there yet, whole or not at all. What each user may do is written again: it follows from the manifests, which an upgrade may have
+ * changed. @throws Error of one line.
+ */
 export async function ensureSecrets(folder: string, options: SecretOptions): Promise<void> {
   const rotate = options.rotate ?? [];
   if (!existsSync(folder)) {
@@ -68,9 +71,7 @@ export async function ensureSecrets(folder: string, options: SecretOptions): Pro
     await users(fresh, options.mesh ?? 'mesh', []);
     put(fresh, 'grafana.password', randomBytes(PASSWORD_BYTES).toString('base64url'));
     renameSync(fresh, folder);
-  } else if (rotate.length > 0) {
-    await users(folder, options.mesh ?? 'mesh', rotate);
-  }
+  } else await users(folder, options.mesh ?? 'mesh', rotate);
   put(folder, 'openai.key', options.openAiKey ?? 'offline');
   put(folder, 'kubernetes.json', `${JSON.stringify(kubernetesObjects(folder), null, 2)}\n`);
 }

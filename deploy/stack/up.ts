@@ -15,6 +15,9 @@ export async function up(compose: Compose, options: StackOptions): Promise<void>
   await stack.ensureSecrets();
   const { services, without } = servicesToStart(stack);
   for (const line of without) process.stdout.write(`${line}\n`);
+  // Those that run already let the agents of the version before in, and may not know what those of this one need.
+  const brokers = stack.ask(['ps', '--services', '--status', 'running']).match(/^nats-\d$/gm) ?? [];
+  if (brokers.length > 0) stack.compose(['kill', '--signal', 'HUP', ...brokers]);
   stack.compose(['up', '--detach', '--wait', '--remove-orphans', ...services]);
   const variables = {
     NATS_PORT: '4222',

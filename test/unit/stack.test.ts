@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -26,8 +26,12 @@ const changedSince = (before: ReadonlyMap<string, string>): string[] =>
   [...all()].filter(([name, text]) => before.get(name) !== text).map(([name]) => name);
 
 describe('secrets', () => {
-  test('are made once, and only the key of the model is written again', async () => {
+  test('are made once, but for the key of the model and what each user may do, which an upgrade may change', {
+    timeout: 60_000,
+  }, async () => {
     const before = all();
+    chmodSync(join(folder, 'nats/accounts.conf'), 0o644);
+    writeFileSync(join(folder, 'nats/accounts.conf'), '# of an older version\n');
     await ensureSecrets(folder, { openAiKey: 'sk-two' });
     expect(changedSince(before).toSorted()).toEqual(['kubernetes.json', 'openai.key']);
     expect(read('openai.key')).toBe('sk-two');
