@@ -1,8 +1,15 @@
 #!/usr/bin/env node
 /** The command line: `node services/cli/main.ts --help`. */
-import { EXIT } from './failure.ts';
-import { runCommandLine } from './program.ts';
-import { processTerminal } from './terminal.ts';
+import { enableCompileCache } from 'node:module';
+import { compiledFolder } from '../../shared/runtime/compiled.ts';
+
+// Before anything else is loaded: a command takes half as long with it.
+enableCompileCache(compiledFolder(process.env));
+const [{ EXIT }, { runCommandLine }, { processTerminal }] = await Promise.all([
+  import('./failure.ts'),
+  import('./program.ts'),
+  import('./terminal.ts'),
+]);
 
 const interrupted = new AbortController();
 process.on('SIGINT', () => {

@@ -2,15 +2,14 @@
  * Starts an agent with settings that are read at the very start of a process only, so it begins again, under the same process id, with those
  * that are missing in its environment.
  */
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { beginAgain } from './again.ts';
+import { compiledFolder } from './compiled.ts';
 import type { Manifest } from './manifest.ts';
 
 const SETTINGS: Readonly<Record<string, string>> = {
   // Code is stripped of types and compiled once a machine, not once a start. With the cache, the part of Node that strips types is not even
   // loaded, which is 15 MB of an idle agent's memory.
-  NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache'),
+  NODE_COMPILE_CACHE: compiledFolder(process.env),
   // glibc gives each thread that compiles or collects garbage a heap of its own, and keeps what each held at its worst: 5 MB of an idle agent. With
   // one heap for all of them a task takes as much processor time as before.
   MALLOC_ARENA_MAX: '1',

@@ -1,8 +1,9 @@
 /** What an agent that asks no model holds in memory, told by what it loads: megabytes differ from machine to machine, names do not. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { endProcess, startProcess } from '../support/processes.ts';
 import { meshOfFile } from './mesh.ts';
 
 const mesh = meshOfFile('idle-memory', () => Promise.resolve());
@@ -49,4 +50,27 @@ test('nor parts of Node that no agent uses, nor, once its code is cached, the st
   expect(parts).toContain('NativeModule http');
   for (const part of [stripper, 'NativeModule internal/deps/undici/undici', 'NativeModule http2'])
     expect(parts).not.toContain(part);
+});
+
+test('settings that are read at the start of a process only are there, because it begins again', async ({
+  onTestFinished,
+}) => {
+  const report = 'console.error("started with", process.env.MALLOC_ARENA_MAX, process.env.NODE_COMPILE_CACHE)';
+  const { url: NATS_URL, name: MESH } = mesh();
+  const agent = startProcess({
+    folder: 'services/echo',
+    env: {
+      NATS_URL,
+      MESH,
+      XDG_CACHE_HOME: folder,
+      NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(report)}`,
+    },
+  });
+  onTestFinished(() => endProcess(agent));
+  await agent.logged('agent.ready');
+  await agent.signal('SIGTERM');
+  const { stderr } = await agent.exit;
+  const compiled = join(folder, 'conclave', 'compiled');
+  expect(stderr.trim().split('\n')).toEqual(['started with undefined undefined', `started with 1 ${compiled}`]);
+  expect(readdirSync(compiled)).not.toEqual([]);
 });
