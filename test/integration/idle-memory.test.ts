@@ -55,7 +55,7 @@ test('nor parts of Node that no agent uses, nor, once its code is cached, the st
 test('settings that are read at the start of a process only are there, because it begins again', async ({
   onTestFinished,
 }) => {
-  const report = 'console.error("started with", process.env.MALLOC_ARENA_MAX, process.env.NODE_COMPILE_CACHE)';
+  const tell = 'console.error("started with", process.env.MALLOC_ARENA_MAX, process.env.NODE_COMPILE_CACHE)';
   const { url: NATS_URL, name: MESH } = mesh();
   const agent = startProcess({
     folder: 'services/echo',
@@ -63,7 +63,7 @@ test('settings that are read at the start of a process only are there, because i
       NATS_URL,
       MESH,
       XDG_CACHE_HOME: folder,
-      NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(report)}`,
+      NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(tell)}`,
     },
   });
   onTestFinished(() => endProcess(agent));
