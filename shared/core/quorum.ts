@@ -17,7 +17,7 @@
  * Presence counts abstentions, a position never does. A quorum above the size of the roster is `insufficient_votes` from the start.
  */
 import { ABSTAIN, type NoConsensusReason, type VoteMethod, type VoteRule } from '../protocol/vote.ts';
-import { holdsShare, isWeight, type Scales, scalesOf } from './weight.ts';
+import { EVEN, holdsShare, isWeight, type Scales, scalesOf } from './weight.ts';
 
 /** The lead that decides in `ahead-by-k` when the rule does not say: one vote, once presence has reached the quorum. */
 const K_DEFAULT = 1;
@@ -49,8 +49,8 @@ export function constitute(rule: VoteRule, roster: readonly string[], options: r
   const refused = (message: string): Constituted => ({ ok: false, message });
   if (options.length === 0) return refused('options: expected at least one, got none');
   if (options.includes(ABSTAIN)) return refused(`options: "${ABSTAIN}" is presence, never an option; leave it out`);
-  const weights = rule.weights ?? {};
-  const bad = Object.entries(weights).find(([, weight]) => !isWeight(weight));
+  const { weights } = rule;
+  const bad = weights && Object.entries(weights).find(([, weight]) => !isWeight(weight));
   if (bad !== undefined) return refused(`weights.${bad[0]}: expected a finite number of at least 0, got ${bad[1]}`);
   const voters = [...new Set(roster)];
   const { quorum = Math.floor(voters.length / 2) + 1, k = K_DEFAULT, threshold = 0 } = rule;
@@ -66,7 +66,7 @@ export function constitute(rule: VoteRule, roster: readonly string[], options: r
       quorum,
       k,
       threshold,
-      scales: scalesOf(weights),
+      scales: weights === undefined ? EVEN : scalesOf(weights),
     },
   };
 }
@@ -113,7 +113,8 @@ interface Lead<T> {
 
 interface Count {
   readonly present: number;
-  readonly outstanding: readonly string[];
+  /** Voters that have not cast. */
+  readonly open: number;
   readonly votes: ReadonlyMap<string, number>;
   readonly lead: Lead<number>;
 }
@@ -144,44 +145,39 @@ function tallyOf<T extends number | bigint>(
 }
 
 function countOf(electorate: Electorate, casts: readonly Cast[]): Count {
-  const voted = new Set(casts.map((cast) => cast.agent));
   const votes = tallyOf<number>(electorate, casts, 0, (sum) => sum + 1);
-  return {
-    present: casts.length,
-    outstanding: electorate.roster.filter((voter) => !voted.has(voter)),
-    votes,
-    lead: leadOf(votes, 0),
-  };
+  return { present: casts.length, open: electorate.roster.length - casts.length, votes, lead: leadOf(votes, 0) };
 }
 
 const lost = (reason: NoConsensusReason, settled: boolean): Finding => ({ result: { reason }, settled });
 const won = (position: string, settled: boolean): Finding => ({ result: { position }, settled });
 
-function majority({ quorum, options }: Electorate, { present, outstanding, lead }: Count): Finding {
-  const open = outstanding.length;
+function majority({ quorum, options }: Electorate, { present, open, lead }: Count): Finding {
   if (present < quorum) return lost('insufficient_votes', present + open < quorum);
   if (lead.top < quorum) return lost('no_majority', lead.top + open < quorum);
   if (lead.top === lead.second) return lost('tie', open === 0);
   return won(lead.option, options.length === 1 || lead.second + open < lead.top);
 }
 
-function unanimous({ quorum, roster }: Electorate, { present, outstanding, lead }: Count): Finding {
+function unanimous({ quorum, roster }: Electorate, { present, open, lead }: Count): Finding {
   if (quorum > roster.length) return lost('insufficient_votes', true);
   if (lead.top < present) return lost('no_majority', true);
-  if (outstanding.length > 0) return lost('insufficient_votes', false);
+  if (open > 0) return lost('insufficient_votes', false);
   return won(lead.option, true);
 }
 
 function weighted(
   electorate: Electorate,
-  { present, outstanding }: Count,
+  { present, open: absent }: Count,
+  casts: readonly Cast[],
   scores: ReadonlyMap<string, bigint>,
 ): Finding {
-  const { quorum, scales, threshold, options } = electorate;
-  if (present < quorum) return lost('insufficient_votes', present + outstanding.length < quorum);
+  const { quorum, roster, scales, threshold, options } = electorate;
+  if (present < quorum) return lost('insufficient_votes', present + absent < quorum);
   const lead = leadOf(scores, 0n);
   const total = [...scores.values()].reduce((sum, score) => sum + score, 0n);
-  const open = outstanding.reduce((sum, voter) => sum + scales.weightOf(voter), 0n);
+  const voted = new Set(casts.map((cast) => cast.agent));
+  const open = roster.reduce((sum, voter) => (voted.has(voter) ? sum : sum + scales.weightOf(voter)), 0n);
   if (lead.top === 0n) return lost('no_majority', open === 0n);
   if (lead.top === lead.second) return lost('tie', open === 0n);
   // All outstanding weight on one rival is the most that can happen to the leader, and the worst for its share.
@@ -194,8 +190,7 @@ function weighted(
   return lost('no_majority', open === 0n || (!caught && !holdsShare(lead.top + open, total + open, threshold)));
 }
 
-function aheadByK({ quorum, k, options }: Electorate, { present, outstanding, lead }: Count): Finding {
-  const open = outstanding.length;
+function aheadByK({ quorum, k, options }: Electorate, { present, open, lead }: Count): Finding {
   if (present < quorum) return lost('insufficient_votes', present + open < quorum);
   const ahead = lead.top - lead.second;
   if (ahead >= k) return won(lead.option, true);
@@ -205,18 +200,25 @@ function aheadByK({ quorum, k, options }: Electorate, { present, outstanding, le
   return lost('no_majority', ahead + open < k && open < tieAt);
 }
 
-function findingOf(electorate: Electorate, count: Count, scores: ReadonlyMap<string, bigint>): Finding {
+function findingOf(
+  electorate: Electorate,
+  count: Count,
+  casts: readonly Cast[],
+  scores: ReadonlyMap<string, bigint>,
+): Finding {
   switch (electorate.method) {
     case 'majority':
       return majority(electorate, count);
     case 'weighted':
-      return weighted(electorate, count, scores);
+      return weighted(electorate, count, casts, scores);
     case 'unanimous':
       return unanimous(electorate, count);
     case 'ahead-by-k':
       return aheadByK(electorate, count);
   }
 }
+
+const NO_SCORES: ReadonlyMap<string, bigint> = new Map();
 
 /** The verdict on the ballots that count so far: one per voter, of voters in the roster, with positions among the options. */
 export function judge(electorate: Electorate, casts: readonly Cast[]): Verdict {
@@ -225,8 +227,8 @@ export function judge(electorate: Electorate, casts: readonly Cast[]): Verdict {
   const isWeighted = electorate.method === 'weighted';
   const scores = isWeighted
     ? tallyOf<bigint>(electorate, casts, 0n, (sum, voter) => sum + scales.weightOf(voter))
-    : new Map<string, bigint>();
-  const { result, settled } = findingOf(electorate, count, scores);
+    : NO_SCORES;
+  const { result, settled } = findingOf(electorate, count, casts, scores);
   const shown = isWeighted
     ? { scores: Object.fromEntries([...scores].map(([option, score]) => [option, scales.toNumber(score)])) }
     : {};

@@ -152,8 +152,10 @@ function check(state: OpenRound, token: string, decoded: Decoded<Ballot>): Check
 
 /** Ends the round when its outcome is settled; otherwise asks whoever has to be asked for that. */
 function proceed(state: OpenRound, at: number): RoundStep {
-  if (judge(state.electorate, state.ballots).status !== 'pending') return close(state, at);
+  const { status, outcome } = judge(state.electorate, state.ballots);
+  if (status !== 'pending') return closeWith(state, at, outcome);
   const { roster, method } = state.electorate;
+  if (state.asked === roster.length) return { state, effects: [] };
   const answered = new Set(state.ballots.map((ballot) => ballot.agent));
   const silent = roster.slice(0, state.asked).filter((voter) => !answered.has(voter)).length;
   const wanted = method === 'ahead-by-k' ? shortfall(state.electorate, state.ballots, silent) : roster.length;
@@ -178,8 +180,11 @@ function nudge(state: RoundState, at: number): RoundStep {
 }
 
 function close(state: OpenRound, at: number): RoundStep {
+  return closeWith(state, at, judge(state.electorate, state.ballots).outcome);
+}
+
+function closeWith(state: OpenRound, at: number, outcome: Outcome): RoundStep {
   const { roundId, electorate, deadlineAt, ballots } = state;
-  const { outcome } = judge(electorate, ballots);
   const decided: DecidedRound = { phase: 'decided', roundId, electorate, deadlineAt, ballots, outcome, decidedAt: at };
   return { state: decided, effects: [{ type: 'decided', outcome }] };
 }

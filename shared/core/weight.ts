@@ -45,6 +45,9 @@ export function scalesOf(weights: Readonly<Record<string, number>>): Scales {
   };
 }
 
+/** Everybody weighs 1. */
+export const EVEN: Scales = scalesOf({});
+
 /** Whether `part / whole >= share`, exactly. */
 export function holdsShare(part: bigint, whole: bigint, share: number): boolean {
   const decimal = decimalOf(share);

@@ -19,7 +19,8 @@ export class BallotMemory {
     // A Map keeps the order of insertion: the oldest key is the first.
     this.#ballots.delete(ballot.roundId);
     this.#ballots.set(ballot.roundId, ballot);
+    if (this.#ballots.size <= this.#roundsMax) return;
     const [oldest] = this.#ballots.keys();
-    if (oldest !== undefined && this.#ballots.size > this.#roundsMax) this.#ballots.delete(oldest);
+    if (oldest !== undefined) this.#ballots.delete(oldest);
   }
 }

@@ -12,7 +12,7 @@ import type { Bus, Clock, Incoming } from '../../ports.ts';
 import { encode } from '../../protocol/codec.ts';
 import { timestamp } from '../../protocol/ids.ts';
 import type { Subjects } from '../../protocol/subjects.ts';
-import { decodeBallot, type VoteRequest } from '../../protocol/vote.ts';
+import { decodeBallot, overOf, type VoteRequest } from '../../protocol/vote.ts';
 import { lingerOn } from './lingering.ts';
 import type { Ended, RoundObserver } from './observer.ts';
 
@@ -170,20 +170,23 @@ export function collect(deps: CollectDeps, discussion: Discussion): Promise<Coll
       signal.addEventListener('abort', onAbort, { once: true });
       whileOpen.push(() => signal.removeEventListener('abort', onAbort));
       const leftMs = Math.max(0, deadlineAt - openedAt);
-      whileOpen.push(clock.after(leftMs * NUDGE_SHARE, () => feed({ type: 'nudge', at: clock.now() })));
-      whileOpen.push(clock.after(leftMs, () => feed({ type: 'deadline', at: clock.now() })));
+      let cancel = clock.after(leftMs * NUDGE_SHARE, () => {
+        const now = clock.now();
+        cancel = clock.after(Math.max(0, deadlineAt - now), () => feed({ type: 'deadline', at: clock.now() }));
+        feed({ type: 'nudge', at: now });
+      });
+      whileOpen.push(() => cancel());
     };
 
     guarded(() => {
       signal.throwIfAborted();
       const opened = openFor(discussion.electorate, { roundId, deadlineAt }, openedAt);
-      if (opened.state.phase === 'open') {
-        // Before the first request goes out: the quickest voter must find us listening.
-        whileListening.push(bus.subscribe(subjects.ballotsOfRound(roundId), hear));
-        // After it is on its way, which the end of this turn lets it be.
-        queueMicrotask(() => guarded(watch));
-      }
+      const isOpen = opened.state.phase === 'open';
+      // Before the first request goes out: the quickest voter must find us listening.
+      if (isOpen) whileListening.push(bus.subscribe(subjects.ballotsOfRound(roundId), hear));
       settle(opened.state, opened.effects);
+      // The client writes at the end of this turn; what comes after that costs the round nothing.
+      if (isOpen) queueMicrotask(() => guarded(watch));
     });
   });
 }
@@ -202,8 +205,7 @@ function endOf({ request, deadlineAt }: Discussion, round: DecidedRound, outstan
  * whoever heeds it looks into the store first: else anybody could silence a voter.
  */
 function tellOver({ bus, clock, subjects }: CollectDeps, { request, capability, headers, onSaid }: Discussion): void {
-  const { context: _context, ...rest } = request;
-  const data = encode({ ...rest, proposal: '', roster: [], deadline: timestamp(clock.now()) });
+  const data = encode(overOf(request, timestamp(clock.now())));
   try {
     bus.publish(subjects.vote(capability), data, {
       reply: subjects.ballots(request.roundId),
