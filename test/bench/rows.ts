@@ -1,7 +1,7 @@
 /** The rows of the table: what is run, how much of it, and what is taken from it. */
 import { jetstreamManager } from '@nats-io/jetstream';
 import { waitUntil } from '../support/wait.ts';
-import { alternate, type Cpu, type Lane, type Measured } from './alternate.ts';
+import { alternate, type Cpu, type Lane, type Measured, turnAbout } from './alternate.ts';
 import { type Mesh, MESH, type Sync } from './mesh.ts';
 import type { RowName } from './options.ts';
 import { type Floor, rawChain, rawFan, rawJoin } from './raw.ts';
@@ -141,8 +141,14 @@ export async function measure(
         voting(of, many, async () => [await saturated(vote, {}, many, IN_FLIGHT)]);
       const alone = (vote: Runner<object>, beside: Runner<object>) =>
         alternate(name, { conclave: lonely('conclave', vote), raw: lonely('raw', beside) }, limits);
+      const call = (vote: Runner<object>) => async () => {
+        const [ms = Number.NaN] = await oneAtATime(vote, {}, 1);
+        return ms;
+      };
       for (const vote of [votes.awake, votes.three]) await saturated(vote, {}, many, IN_FLIGHT);
-      const unstored = await alone(votes.unstored, votes.request);
+      const inTurn = { conclave: call(votes.unstored), raw: call(votes.request) };
+      const unstored = await turnAbout(name, inTurn, single, limits);
+      const inRow = await alone(votes.unstored, votes.request);
       const besideHand = await alone(votes.unstored, votes.requestByHand);
       const stored = await alone(votes.stored, votes.requestByHand);
       const load = await alternate(
@@ -153,6 +159,7 @@ export async function measure(
       return {
         rows: [
           row('vote-unstored', 'vote of 5, two sleep, nothing stored, p50', 'ms', unstored, middle),
+          row('vote-in-a-row', `the same, ${single} in a row, then as many requests, p50`, 'ms', inRow, middle),
           row('vote-by-hand', 'the same, beside a request made by hand, p50', 'ms', besideHand, middle),
           row('vote-p50', 'vote of 5, two sleep, decision stored, p50', 'ms', stored, middle),
           row('vote-load', `vote of 5, ${IN_FLIGHT} in flight, decisions stored`, 'rounds/s', load, middle),
