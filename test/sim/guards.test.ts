@@ -194,6 +194,23 @@ describe('a cancel', () => {
   });
 });
 
+describe('a cancelled goal of many tasks', () => {
+  it('has few of them begun whose items are still there', async () => {
+    const tasks = Array.from({ length: 400 }, (_, index): Task => {
+      return { ...ECHO, taskId: `t${index}`, dependencies: [], input: { ms: 100, sideEffect: true } };
+    });
+    const submission = { ...explicit.submission, tasks };
+    const goal: SimGoal = { ...GOAL, ...NOT_MET, tasks, submission, cancelAt: 400 };
+    const world = await play(1, { goals: [goal], processes: 2, calm: true });
+    expect(violations(world)).toEqual([]);
+    expect(endOf(world)).toMatchObject({ status: 'cancelled' });
+    const left = endOf(world).tasks.cancelled;
+    expect(left).toBeGreaterThan(200);
+    // Those that were under way; all others are looked at first.
+    expect(world.tally.counts.get('conflict claim') ?? 0).toBeLessThan(left / 4);
+  });
+});
+
 describe('the account of a goal', () => {
   it('shows in its record within two seconds, also while no task ends', async () => {
     const goal = alone({ ms: 5_000, calls: [{ worst: 3, actual: 2 }] });

@@ -46,6 +46,8 @@ interface Parts {
   readonly attempts: Attempts;
 }
 
+/** Goals whose items are not trusted, the latest; what is forgotten costs a lost attempt. */
+const DOUBTED_MAX = 1_000;
 /** An item for a task that is not written, or not startable, is looked at again this often before it is given up. */
 const PREMATURE_MAX = 20;
 const PREMATURE_MS = 500;
@@ -61,7 +63,15 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
   const directed = directedOf(deps);
   const running = new Set<Attempt>();
   const here = new Set<string>();
+  /** Goals of which a task was found cancelled: what their items say of their tasks is likely to be past, and work on it to be lost. */
+  const doubted = new Set<string>();
   let draining = false;
+
+  function doubt(goalId: string): void {
+    doubted.add(goalId);
+    const [oldest] = doubted;
+    if (doubted.size > DOUBTED_MAX && oldest !== undefined) doubted.delete(oldest);
+  }
 
   function readItem(delivery: Delivery): ReadyItem | undefined {
     try {
@@ -88,6 +98,7 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
     item: ReadyItem,
     capability: string,
   ): Promise<Versioned<TaskRecord> | undefined> {
+    if (doubted.has(item.goalId)) return readTask(deps, item.goalId, item.taskId);
     const { task, revision } = item;
     const isFirst = delivery.deliveries === 1;
     const fits =
@@ -280,6 +291,7 @@ export function workerOf({ deps, memory, propagation, closing, attempts }: Parts
         await work(delivery, capability);
       } catch (error) {
         if (error instanceof ClaimLost && error.standing !== undefined && isTerminalTask(error.standing)) {
+          if (error.standing.status === 'cancelled') doubt(error.standing.goalId);
           await passOn(error.standing, delivery).catch((again: unknown) =>
             deps.events.engineError('worker', again, {}),
           );
