@@ -245,19 +245,34 @@ describe('the account of a goal', () => {
 
 describe('a goal of many tasks', () => {
   interface Shape {
+    /** One task waits for all. */
     readonly joined?: true;
+    /** One waits for each. */
+    readonly followed?: true;
+    /** Share of them that fail for good. */
     readonly fails?: number;
   }
 
-  /** What its agents read until it is over, in bytes for each task: `fails` of its tasks fail for good, and one that waits for all if it is `joined`. */
-  async function readOf(count: number, onTaskFailure: SimGoal['onTaskFailure'], { joined, fails = 0 }: Shape) {
+  /** What its agents read until it is over, in bytes for each task. */
+  async function readOf(
+    count: number,
+    onTaskFailure: SimGoal['onTaskFailure'],
+    { joined, followed, fails = 0 }: Shape,
+  ) {
     const names = Array.from({ length: count }, (_, index) => `t${index}`.padEnd(64, '-'));
     const parts = names.map((taskId, index): Task => {
       // Half of them are claimed, half end at once.
-      const input = { ms: index % 2 === 0 ? 40 : 0, ...(index < fails ? { fatal: true } : {}) };
+      const input = { ms: index % 2 === 0 ? 40 : 0, ...(index < fails * count ? { fatal: true } : {}) };
       return { ...ECHO, taskId, dependencies: [], input };
     });
-    const tasks = joined ? [...parts, { ...ECHO, taskId: 'join', dependencies: names, input: { ms: 0 } }] : parts;
+    const after = (taskId: string, dependencies: readonly string[]): Task => {
+      return { ...ECHO, taskId, dependencies: [...dependencies], input: { ms: 0 } };
+    };
+    const tasks = [
+      ...parts,
+      ...(joined === true ? [after('join', names)] : []),
+      ...(followed === true ? names.map((taskId, index) => after(`n${index}`, [taskId])) : []),
+    ];
     const submission = { ...explicit.submission, tasks, onTaskFailure };
     const goal: SimGoal = { ...GOAL, tasks, onTaskFailure, submission, ...(fails > 0 ? NOT_MET : {}) };
     const world = await play(3, { goals: [goal], processes: 3, calm: true });
@@ -269,8 +284,9 @@ describe('a goal of many tasks', () => {
   const cases: readonly (readonly [name: string, onTaskFailure: SimGoal['onTaskFailure'], shape: Shape])[] = [
     ['that nothing waits for', 'fail', {}],
     ['that nothing waits for, under `continue`', 'continue', {}],
-    ['of which some fail, under `continue`', 'continue', { fails: 3 }],
-    ['whose join was given up, under `continue`', 'continue', { fails: 1, joined: true }],
+    ['of which some fail, under `continue`', 'continue', { fails: 0.25 }],
+    ['whose join was given up, under `continue`', 'continue', { fails: 0.01, joined: true }],
+    ['of which some fail that others wait for, under `continue`', 'continue', { fails: 0.5, followed: true }],
   ];
   it.each(cases)('%s has each of them read no more than a task of a smaller goal does', async (_, policy, shape) => {
     const few = await readOf(80, policy, shape);

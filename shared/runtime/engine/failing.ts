@@ -19,6 +19,8 @@ interface Parts {
   readonly endIfLast: (goalId: string) => Promise<void>;
 }
 
+/** So many tasks, or steps of a chain, are read; more are found by reading the whole goal, which many failures in a large one must not do each. */
+const READ_MAX = 16;
 const NO_EDGES: ReadonlyMap<string, readonly string[]> = new Map();
 
 /** Changes the graph, if that can help; else stops the goal, or gives up what waits for the task. One that a revision replaced fails for nobody. */
@@ -49,12 +51,16 @@ export function failingOf({ deps, closing, revisions, mend, endIfLast }: Parts):
       for (const { record } of tasks) edges.set(record.taskId, record.dependents);
     };
     const late = task.revisable === true ? await revisions.lateEdges(goal) : NO_EDGES;
-    if (task.dependents.length + late.size > 0) add((await scanTasks(deps, task.goalId)).values());
-    for (;;) {
+    for (let reads = 0, scanned = false; ; reads += 1) {
       const of = (taskId: string): readonly string[] => [...(edges.get(taskId) ?? []), ...(late.get(taskId) ?? [])];
       const lost = unreachableAfter(task.taskId, of);
       const unseen = lost.filter((taskId) => !edges.has(taskId));
       if (unseen.length === 0) return lost;
+      if (!scanned && (unseen.length > READ_MAX || reads === READ_MAX)) {
+        scanned = true;
+        add((await scanTasks(deps, task.goalId)).values());
+        continue;
+      }
       const read = await readTasks(deps, task.goalId, unseen);
       if (read.size < unseen.length) throw new Error(`tasks of goal ${task.goalId} are not written yet`);
       add(read.values());
