@@ -22,7 +22,8 @@ export function faultOf(record: RoundRecord, rule: VoteRule): string | undefined
       return `"${ballot.position}" is counted and no option`;
   }
   const { outcome } = judge(electorate, ballots);
-  const found = outcome.consensus ? outcome.position : outcome.reason;
-  const said = consensus ? position : reason;
+  // In quotation marks, for an option may be called `tie`.
+  const found = outcome.consensus ? JSON.stringify(outcome.position) : outcome.reason;
+  const said = consensus ? JSON.stringify(position) : reason;
   return found === said ? undefined : `it says ${said ?? 'nothing'}, its ballots say ${found}`;
 }

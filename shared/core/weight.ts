@@ -36,7 +36,8 @@ export interface Scales {
 export function scalesOf(weights: Readonly<Record<string, number>>): Scales {
   // A Map: `constructor` and `__proto__` are valid ids and must not find what an object inherits.
   const decimals = new Map(Object.entries(weights).map(([voter, weight]) => [voter, decimalOf(weight)]));
-  const places = Math.max(0, ...[...decimals.values()].map((decimal) => decimal.places));
+  // One by one: a call takes fewer arguments than a request may bring weights.
+  const places = [...decimals.values()].reduce((most, decimal) => Math.max(most, decimal.places), 0);
   const one = 10n ** BigInt(places);
   const units = new Map([...decimals].map(([voter, decimal]) => [voter, unitsAt(decimal, places)]));
   return {

@@ -112,6 +112,14 @@ describe('constitute', () => {
     expect(constitute({ method: 'majority' }, ['v1'], ['a', 'abstain'])).toMatchObject({ ok: false });
   });
 
+  it('takes as many weights as a request can bring', () => {
+    const weights = Object.fromEntries(Array.from({ length: 150_000 }, (_, index) => [`v${index}`, index / 100]));
+    const constituted = constitute({ method: 'weighted', weights }, ['v1', 'v150'], ['a']);
+    if (!constituted.ok) throw new Error(constituted.message);
+    const casts = ['v1', 'v150'].map((agent) => ({ agent, position: 'a' }));
+    expect(judge(constituted.electorate, casts).outcome.scores).toEqual({ a: 1.51 });
+  });
+
   it('counts a voter that is named twice once (I8)', () => {
     const constituted = constitute({ method: 'majority' }, ['v1', 'v2', 'v1'], ['a']);
     expect(constituted).toMatchObject({ ok: true, electorate: { roster: ['v1', 'v2'], quorum: 2 } });

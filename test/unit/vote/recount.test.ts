@@ -28,15 +28,22 @@ describe('a decision, counted again', () => {
   });
 
   it.each<[string, Partial<RoundRecord>, RegExp]>([
-    ['claims another winner', { position: 'reject' }, /says reject, its ballots say approve/],
-    ['claims a winner without a majority', split, /says approve, its ballots say no_majority/],
-    ['counts nobody', { ballots: [] }, /says approve, its ballots say insufficient_votes/],
+    ['claims another winner', { position: 'reject' }, /says "reject", its ballots say "approve"/],
+    ['claims a winner without a majority', split, /says "approve", its ballots say no_majority/],
+    ['counts nobody', { ballots: [] }, /says "approve", its ballots say insufficient_votes/],
     ['counts a voter twice', { ballots: [ballotOf('v1', 'approve'), ballotOf('v1', 'approve')] }, /twice/],
     ['counts a stranger', { ballots: [...record.ballots, ballotOf('eve', 'approve')] }, /eve .* not in the roster/],
     ['counts what is no option', { ballots: [...record.ballots.slice(1), ballotOf('v1', 'maybe')] }, /no option/],
     ['was held without options', { options: [] }, /options/],
   ])('is at fault when it %s', (_what, change, fault) => {
     expect(faultOf({ ...record, ...change }, record.rule)).toMatch(fault);
+  });
+
+  it('is at fault when it calls a winner a failure by the same name', () => {
+    const ballots = ['v1', 'v2', 'v3'].map((agent) => ballotOf(agent, 'tie'));
+    const { position: _position, votes: _votes, ...undecided } = record;
+    const named: RoundRecord = { ...undecided, options: ['tie', 'win'], ballots, consensus: false, reason: 'tie' };
+    expect(faultOf(named, record.rule)).toMatch(/says tie, its ballots say "tie"/);
   });
 
   it('is counted by the rule that it should have followed, not by its own', () => {
