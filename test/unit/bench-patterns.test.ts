@@ -55,7 +55,14 @@ describe('a kill', () => {
     expect(effectOf(killed, [held, record(1_001, 't1', 'completed', 'ann')], MESH)).toEqual(none);
     expect(effectOf(killed, [record(900, 't1', 'completed', 'ann')], MESH)).toEqual(none);
     expect(effectOf(killed, [record(900, 't1', 'in_progress', 'bob')], MESH)).toEqual(none);
-    expect(effectOf({ kind: 'planner', goalId: 'goal-1', at: AT }, [held], MESH)).toEqual(none);
+    expect(effectOf({ kind: 'planner', goalId: 'goal-1', at: AT, agentId: 'bob' }, [held], MESH)).toEqual(none);
+  });
+
+  it('hit when a planner of a goal that nobody plans was holding its auction', () => {
+    const auction = record(900, 'a1', 'in_progress', 'bob', 'auction');
+    const again = record(6_000, 'a1', 'in_progress', 'eve', 'auction');
+    const planner = { kind: 'planner' as const, goalId: 'goal-1', at: AT, agentId: 'bob' };
+    expect(effectOf(planner, [held, auction, again], MESH)).toEqual({ hit: true, recoveryMs: 5_000 });
   });
 
   it('of the broker hit when records of this very goal follow', () => {

@@ -143,7 +143,7 @@ async function hit(
   if (agentId === undefined) throw new Error('there is nobody left to kill');
   const at = Date.now();
   await crew.kill(agentId);
-  return { kind, goalId, at, ...held };
+  return { kind, goalId, at, agentId, ...held };
 }
 
 /** A moment that was drawn, not one that is guessed at. */

@@ -8,7 +8,7 @@ export interface Struck {
   readonly goalId: string;
   /** By this machine's clock, ms since the epoch; the broker runs on it too. */
   readonly at: number;
-  /** The process that was killed, and the task that it had; absent: the broker, or a process without work on this goal. */
+  /** The process that was killed, if it was not the broker, and the task that it was killed for. */
   readonly agentId?: string;
   readonly taskId?: string;
 }
@@ -30,13 +30,16 @@ export function effectOf(struck: Struck, dag: readonly StreamMessage[], mesh: st
     const next = own.find(({ storedAt }) => storedAt > at);
     return next === undefined ? NO_HIT : { hit: true, recoveryMs: next.storedAt - at };
   }
-  const { agentId, taskId } = struck;
-  if (taskId === undefined) return NO_HIT;
+  const { agentId } = struck;
   const tasks = own.flatMap(({ subject, data, storedAt }) =>
     subject.startsWith(`$KV.${mesh}_dag.task.${goalId}.`) ? [{ task: ForeignTask.parse(jsonOf(data)), storedAt }] : [],
   );
-  const before = tasks.findLast(({ task, storedAt }) => task.taskId === taskId && storedAt <= at)?.task;
+  const standing = new Map(tasks.filter(({ storedAt }) => storedAt <= at).map(({ task }) => [task.taskId, task]));
+  // One that nobody thought had work on the goal may have been holding its auction.
+  const had = [...standing.values()].find((task) => task.status === 'in_progress' && task.agentId === agentId);
+  const before = struck.taskId === undefined ? had : standing.get(struck.taskId);
   if (before?.status !== 'in_progress' || before.agentId !== agentId) return NO_HIT;
+  const { taskId } = before;
   let given = false;
   for (const { task, storedAt } of tasks) {
     if (storedAt <= at) continue;
