@@ -1,4 +1,5 @@
 /** Presence keys: an agent is alive while its key is renewed; one AGENT_ID belongs to one process. */
+import { setTimeout as pause } from 'node:timers/promises';
 import { Kvm, type KV } from '@nats-io/kv';
 import { type NatsConnection, nuid } from '@nats-io/transport-node';
 import type { Registry } from '../ports.ts';
@@ -6,10 +7,19 @@ import { Presence, PRESENCE_TTL_MS } from '../protocol/agent.ts';
 import { decode, encode } from '../protocol/codec.ts';
 import type { Subjects } from '../protocol/subjects.ts';
 import { lastOfEach } from './direct-get.ts';
+import { onOutage, sinceMended } from './outage.ts';
+
+/**
+ * Keys run out while a broker is gone. Each agent says that it is there as soon as it is connected again (`takeSeat`; tries are at most 300 ms apart). Until
+ * then the list would be of some, and they could decide for all.
+ */
+const SAID_AGAIN_MS = 600;
 
 export function natsRegistry(nc: NatsConnection, subjects: Subjects): Registry {
   return {
     async list() {
+      const left = SAID_AGAIN_MS - sinceMended(nc);
+      if (left > 0) await pause(left);
       const entries = await lastOfEach(nc, subjects.agentsStream, [subjects.agentSubjects]);
       return [...entries.values()].flatMap(({ subject, data }) => {
         const presence = decode(Presence, data);
@@ -73,19 +83,26 @@ export async function takeSeat(nc: NatsConnection, subjects: Subjects, presence:
     answering.unsubscribe();
     throw error;
   }
+  let said = presence;
+  async function renew(next: Presence): Promise<void> {
+    said = next;
+    try {
+      revision = await kv.update(key, encode(next), revision);
+    } catch (error) {
+      const standing = await kv.get(key);
+      if (standing === null || standing.operation !== 'PUT') revision = await kv.create(key, encode(next));
+      else if (standing.revision === revision) throw error;
+      else if (sameProcess(standing.value, presence)) revision = standing.revision;
+      else throw taken();
+    }
+  }
+  // What is wrong with it, the next renewal says.
+  const mended = (): void => void renew(said).catch(() => undefined);
+  const stopListening = onOutage(nc, { broke: () => undefined, mended });
   return {
-    async renew(next) {
-      try {
-        revision = await kv.update(key, encode(next), revision);
-      } catch (error) {
-        const standing = await kv.get(key);
-        if (standing === null || standing.operation !== 'PUT') revision = await kv.create(key, encode(next));
-        else if (standing.revision === revision) throw error;
-        else if (sameProcess(standing.value, presence)) revision = standing.revision;
-        else throw taken();
-      }
-    },
+    renew,
     async leave() {
+      stopListening();
       answering.unsubscribe();
       await kv.delete(key, { previousSeq: revision });
     },

@@ -19,6 +19,8 @@ export interface Outage {
 interface Watch {
   readonly hearers: Set<Outage>;
   broken: boolean;
+  /** Of the process's clock, ms; -Infinity: it never broke. */
+  mendedAt: number;
 }
 
 const perConnection = new WeakMap<NatsConnection, Watch>();
@@ -35,10 +37,15 @@ export function isBroken(nc: NatsConnection): boolean {
   return watchOf(nc).broken;
 }
 
+/** How long the connection has stood since it last broke, ms; Infinity when it never did. */
+export function sinceMended(nc: NatsConnection): number {
+  return performance.now() - watchOf(nc).mendedAt;
+}
+
 function watchOf(nc: NatsConnection): Watch {
   const known = perConnection.get(nc);
   if (known !== undefined) return known;
-  const watch: Watch = { hearers: new Set(), broken: false };
+  const watch: Watch = { hearers: new Set(), broken: false, mendedAt: Number.NEGATIVE_INFINITY };
   perConnection.set(nc, watch);
   void (async () => {
     for await (const { type } of nc.status()) {
@@ -47,6 +54,7 @@ function watchOf(nc: NatsConnection): Watch {
         for (const each of watch.hearers) each.broke();
       } else if (type === 'reconnect') {
         watch.broken = false;
+        watch.mendedAt = performance.now();
         for (const each of watch.hearers) each.mended?.();
       }
     }

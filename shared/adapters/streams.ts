@@ -89,8 +89,8 @@ function wantedStreams(subjects: Subjects, replicas: number): Wanted[] {
       ...bucket,
       name: subjects.agentsStream,
       subjects: [`$KV.${subjects.agentsBucket}.>`],
-      // Presence is only ever as old as its TTL; nothing of it needs a disk.
-      storage: StorageType.Memory,
+      // On disk like the others, though it is only ever as old as its TTL: with a broker that restarts, a stream in memory is gone, and agents that bind to
+      // what there is may not make it anew.
       max_age: nanos(PRESENCE_TTL_MS),
       max_msgs_per_subject: 1,
       allow_direct: true,

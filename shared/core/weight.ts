@@ -49,9 +49,8 @@ export function scalesOf(weights: Readonly<Record<string, number>>): Scales {
 /** Everybody weighs 1. */
 export const EVEN: Scales = scalesOf({});
 
-/** Whether `part / whole >= share`, exactly. */
+/** Whether `part / whole >= share`, exactly. `share`: from 0 to 1. */
 export function holdsShare(part: bigint, whole: bigint, share: number): boolean {
-  const decimal = decimalOf(share);
-  const places = Math.max(0, decimal.places);
-  return part * 10n ** BigInt(places) >= unitsAt(decimal, places) * whole;
+  const { units, places } = decimalOf(share);
+  return part * 10n ** BigInt(places) >= units * whole;
 }

@@ -5,9 +5,12 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { BrokerUnreachable, connectBroker } from '../../shared/adapters/nats-connect.ts';
 import { natsDagStore } from '../../shared/adapters/nats-dag.ts';
 import { type Pace, paceOf } from '../../shared/adapters/pace.ts';
+import { natsRegistry, takeSeat } from '../../shared/adapters/nats-registry.ts';
 import { requestsOf } from '../../shared/adapters/requests.ts';
 import { ensureStreams } from '../../shared/adapters/streams.ts';
 import { encode } from '../../shared/protocol/codec.ts';
+import { PRESENCE_TTL_MS } from '../../shared/protocol/agent.ts';
+import { timestamp } from '../../shared/protocol/ids.ts';
 import { subjectsOf } from '../../shared/protocol/subjects.ts';
 import { startBroker, type TestBroker } from '../support/broker.ts';
 import { waitUntil } from '../support/wait.ts';
@@ -183,5 +186,36 @@ describe('a transition', () => {
     expect(await lengthOf(nc, subjects.dagSubject('goal.>'))).toBe(keys.length);
     for (const scan of scans) expect([...(await scan).keys()].every((key) => keys.includes(key))).toBe(true);
     expect([...(await store.scan(['goal.>'])).keys()].toSorted()).toEqual(keys.toSorted());
+  });
+});
+
+describe('presence', () => {
+  it('is whole when a broker answers again, also after so long that all keys ran out', async () => {
+    const broker = await brokerOfTest();
+    const connections = await Promise.all(Array.from({ length: 5 }, () => connectionTo(broker.url)));
+    const [first] = connections;
+    if (first === undefined) throw new Error('expected a connection');
+    await ensureStreams(first, subjects, { replicas: 1 });
+    const ids = connections.map((_nc, index) => `agent${index}`);
+    const lasting = { role: 'r', capabilities: [], version: '1', load: { running: 0, slots: 1 } };
+    const seats = await Promise.all(
+      connections.map((nc, index) => {
+        return takeSeat(nc, subjects, { ...lasting, agentId: `agent${index}`, startedAt: timestamp(index) });
+      }),
+    );
+    const namesOn = async (nc: Connection): Promise<string[]> =>
+      (await natsRegistry(nc, subjects).list()).map(({ agentId }) => agentId).toSorted();
+    expect(await namesOn(first)).toEqual(ids);
+    for (const downMs of [0, PRESENCE_TTL_MS]) {
+      await broker.kill('SIGKILL');
+      const up = performance.now() + downMs;
+      await waitUntil('it was down for long enough', () => performance.now() >= up, downMs + 1_000);
+      await broker.restart();
+      // Whoever is back first must not be the only one that it knows of.
+      const listOn = (nc: Connection) => waitUntil('a list', () => namesOn(nc).catch(() => undefined));
+      expect(await Promise.all(connections.map(listOn))).toEqual(ids.map(() => ids));
+    }
+    for (const seat of seats) await seat.leave();
+    expect(await namesOn(first)).toEqual([]);
   });
 });

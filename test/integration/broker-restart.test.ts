@@ -59,7 +59,7 @@ test('a broker that is killed amid 200 goals loses none of them, and no agent ne
     });
   const verdict = await expectSound(mesh, [...goals, 'after']);
   expect(verdict).toMatchObject({ goals: GOALS + 1, tasks: 2 * GOALS + 40 });
-  // Presence lives in memory: it comes back by itself, and both agents work again.
+  // Presence may have run out meanwhile: it comes back by itself, and both agents work again.
   for (const agentId of ['echo1', 'echo2'])
     await waitUntil(`${agentId} is present again`, () => foreign.presence(agentId));
   const workers = new Set([...(await foreign.tasks('after')).values()].map((task) => task.agentId));
