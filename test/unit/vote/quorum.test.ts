@@ -52,6 +52,9 @@ const SCENARIOS: readonly (readonly [rule: VoteRule, roster: number, positions: 
   [{ method: 'weighted', threshold: 0.6 }, 5, 'aaa', 'won a 3'],
   [{ method: 'weighted', threshold: 0.75 }, 5, 'aaa', 'pending a 3'],
   [{ method: 'weighted', threshold: 0.75 }, 5, 'aaa-', 'won a 3'],
+  [{ method: 'weighted', threshold: 0.8 }, 5, 'aaab', 'pending no_majority'],
+  [{ method: 'weighted', threshold: 0.8 }, 5, 'aaaba', 'won a 4'],
+  [{ method: 'weighted', threshold: 0.81 }, 5, 'aaab', 'lost no_majority'],
 
   [{ method: 'unanimous' }, 3, 'aa', 'pending insufficient_votes'],
   [{ method: 'unanimous' }, 3, 'aaa', 'won a 3'],
@@ -74,6 +77,10 @@ const SCENARIOS: readonly (readonly [rule: VoteRule, roster: number, positions: 
 describe('judge', () => {
   it.each(SCENARIOS)('%o of %i voters, %j: %s', (rule, roster, positions, expected) => {
     expect(said(verdict(rule, roster, positions))).toBe(expected);
+  });
+
+  it('waits for nobody where a single option has all the scores, whatever share it must have', () => {
+    expect(said(verdict({ method: 'weighted', threshold: 0.9 }, 3, 'aa', ['a']))).toBe('won a 2');
   });
 
   it('shows the score of every option as it was written', () => {
@@ -118,6 +125,10 @@ describe('constitute', () => {
     if (!constituted.ok) throw new Error(constituted.message);
     const casts = ['v1', 'v150'].map((agent) => ({ agent, position: 'a' }));
     expect(judge(constituted.electorate, casts).outcome.scores).toEqual({ a: 1.51 });
+  });
+
+  it('counts an option that is named twice once', () => {
+    expect(constitute({ method: 'majority' }, ['v1'], ['a', 'a'])).toMatchObject({ electorate: { options: ['a'] } });
   });
 
   it('counts a voter that is named twice once (I8)', () => {

@@ -25,6 +25,11 @@ describe('a decision, counted again', () => {
     const { position: _position, votes: _votes, ...undecided } = record;
     const lost: RoundRecord = { ...undecided, ...split, consensus: false, reason: 'no_majority' };
     expect(faultOf(lost, record.rule)).toBeUndefined();
+    const abstained = {
+      ...record,
+      ballots: [...record.ballots.slice(0, 1), ballotOf('v2', 'abstain'), ballotOf('v3', 'approve')],
+    };
+    expect(faultOf(abstained, record.rule)).toBeUndefined();
   });
 
   it.each<[string, Partial<RoundRecord>, RegExp]>([

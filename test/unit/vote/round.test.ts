@@ -78,8 +78,26 @@ describe('a round', () => {
   });
 });
 
+it('ends at the deadline, whichever of its timers comes first', () => {
+  const round = new Round({ method: 'majority' }, ['v1', 'v2', 'v3']);
+  expect(round.feed({ type: 'nudge', at: DEADLINE_AT }).map(({ type }) => type)).toEqual(['decided']);
+  expect(round.feed({ type: 'deadline', at: DEADLINE_AT })).toEqual([]);
+});
+
 describe('ahead-by-k', () => {
   const roster = ['v1', 'v2', 'v3', 'v4', 'v5', 'v6', 'v7'];
+
+  it('asks first as many as the quorum takes, though fewer would make the lead', () => {
+    const round = new Round({ method: 'ahead-by-k' }, roster);
+    expect(asksOf(round.effects)).toEqual([['v1', 'v2', 'v3', 'v4']]);
+  });
+
+  it('asks nobody who has voted without being asked', () => {
+    const round = new Round({ method: 'ahead-by-k', k: 2, quorum: 2 }, roster);
+    expect(asksOf(round.vote('v3', 'a'))).toEqual([]);
+    // One against the other: a lead of two takes v2 and one more, who is not v3.
+    expect(asksOf(round.vote('v1', 'b'))).toEqual([['v4']]);
+  });
 
   it('asks in waves of the fewest voters that can decide', () => {
     const round = new Round({ method: 'ahead-by-k', k: 2, quorum: 2 }, roster);
