@@ -192,21 +192,26 @@ describe('another plan of what a failure left undone', () => {
   test('names its tasks its own way, and waits for its own and for what there is, and for nothing else', () => {
     let planned = 0;
     let refused = 0;
+    // Of hostile steps one plan in twenty can be run: too few for a test that counts them.
+    const steps = fc.oneof(
+      { weight: 3, arbitrary: fc.array(hostileStep, { maxLength: 4 }) },
+      { weight: 1, arbitrary: plausibleSteps },
+    );
     fc.assert(
-      fc.property(fc.array(hostileStep, { maxLength: 4 }), surroundings, before, (steps, plain, there) => {
+      fc.property(steps, surroundings, before, (proposed, plain, there) => {
         const around = { ...plain, before: there };
-        const answer = planFrom(steps, around);
+        const answer = planFrom(proposed, around);
         if (!answer.ok) {
           refused += 1;
           return;
         }
         planned += 1;
         const own = answer.plan.tasks.map(({ taskId }) => taskId);
-        expect(own).toEqual(steps.map((_, at) => `replan-1-t${at + 1}`));
+        expect(own).toEqual(proposed.map((_, at) => `replan-1-t${at + 1}`));
         const allowed = new Set([...own, ...there.tasks]);
         for (const { dependencies } of answer.plan.tasks) for (const id of dependencies) expect(allowed).toContain(id);
         expect(Plan.safeParse(answer.plan).success).toBe(true);
-        expect(steps.every(({ id }) => !there.tasks.has(id))).toBe(true);
+        expect(proposed.every(({ id }) => !there.tasks.has(id))).toBe(true);
       }),
       { numRuns: 3_000 },
     );
