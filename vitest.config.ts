@@ -16,6 +16,7 @@ export default defineConfig({
       extends: true,
       test: {
         name: kind.name,
+        isolate: kind.alone,
         include: [`test/${kind.name}/**/*.test.ts`],
         testTimeout: kind.timeoutMs,
         hookTimeout: kind.timeoutMs,
