@@ -109,7 +109,7 @@ async function edge(
     maxAttempts: 50,
   }));
   await mesh.foreign.submit({ goalId, description: 'spend it all', tasks, budget });
-  const { kills, dead } = await killSome(crew, goalId);
+  const left = await killSome(crew, goalId);
   const goal = await mesh.foreign.ended(goalId, GOAL_MS_MAX);
   // Calls that were under way when their agents ended are billed already.
   const bill = await endpoint.bill(goalId);
@@ -117,8 +117,8 @@ async function edge(
 
   suite.check(
     `${goalId}: every kill met calls between reservation and settlement`,
-    kills === KILLS && dead >= kills,
-    `${kills} kills, ${dead} reservations of the killed, ${account?.lost?.calls ?? 0} calls counted as lost, ${bill.gone} answers that nobody was there for`,
+    left.length === KILLS && left.every((held) => held > 0),
+    `${left.length} kills, which left ${left.join(', ')} reservations, ${account?.lost?.calls ?? 0} calls counted as lost, ${bill.gone} answers that nobody was there for`,
   );
   report(suite, goalId, goal, bill, budget);
   const { refused, writes, conflicts } = await contention(crew);
@@ -132,24 +132,23 @@ async function edge(
     account?.state === 'ended' && Object.keys(account.reserved).length === 0,
   );
   await everyRevision(suite, mesh, goalId, budget);
-  const unspent = used(budget, bill);
-  suite.check(`${goalId}: the budget was used`, unspent > 0.5, `${(unspent * 100).toFixed(1)} % of it was billed`);
+  const share = used(budget, bill);
+  suite.check(`${goalId}: the budget was used`, share > 0.5, `${(share * 100).toFixed(1)} % of it was billed`);
   await sound(suite, mesh, [goalId]);
   await mesh.close();
 }
 
-/** Kills agents while they hold reservations, and hires others. */
-async function killSome(crew: Crew, goalId: string): Promise<{ readonly kills: number; readonly dead: number }> {
-  let kills = 0;
-  let dead = 0;
-  for (; kills < KILLS; kills += 1) {
+/** Kills agents while they hold reservations, and hires others. Returns how many reservations each of them left. */
+async function killSome(crew: Crew, goalId: string): Promise<readonly number[]> {
+  const held: number[] = [];
+  while (held.length < KILLS) {
     const victim = await waitUntil(
       'an agent holds reservations',
       async () => {
         const account = await accountOf(crew.mesh, goalId);
         const goal = await crew.mesh.foreign.goal(goalId);
         if (goal?.status !== 'running' && goal !== undefined)
-          throw new Error(`the goal was ${goal.status} after ${kills} kills`);
+          throw new Error(`the goal was ${goal.status} after ${held.length} kills`);
         const holding = Object.values(account?.reserved ?? {}).map(({ agentId }) => agentId);
         const living = [...crew.agents].find(
           ([id, agent]) => holding.filter((each) => each === id).length > 10 && agent.tail() !== '',
@@ -161,12 +160,11 @@ async function killSome(crew: Crew, goalId: string): Promise<{ readonly kills: n
     const [id, agent] = victim;
     await agent.signal('SIGKILL');
     const left = await accountOf(crew.mesh, goalId);
-    const held = Object.values(left?.reserved ?? {}).filter(({ agentId }) => agentId === id).length;
-    dead += held;
+    held.push(Object.values(left?.reserved ?? {}).filter(({ agentId }) => agentId === id).length);
     crew.agents.set(id, { ...agent, tail: () => '' });
     await crew.hire();
   }
-  return { kills, dead };
+  return held;
 }
 
 /** How the edge was met, by the metrics of the agents that live. */

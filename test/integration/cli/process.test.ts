@@ -1,5 +1,8 @@
 import { once } from 'node:events';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createUser } from '@nats-io/nkeys';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startBroker } from '../../support/broker.ts';
@@ -21,6 +24,13 @@ function seedOf(user: ReturnType<typeof createUser>): string {
 const settings = () => ({ env: { NATS_URL: mesh.url, MESH: mesh.name } });
 
 describe('the process', () => {
+  it('keeps what it compiled for the next one, where nobody else can write', async ({ onTestFinished }) => {
+    const cache = mkdtempSync(join(tmpdir(), 'conclave-compiled-'));
+    onTestFinished(() => rmSync(cache, { recursive: true }));
+    expect(await startCli(['--help'], { env: { XDG_CACHE_HOME: cache } }).end()).toBe(0);
+    expect(readdirSync(join(cache, 'conclave', 'compiled'))).toHaveLength(1);
+  });
+
   it('takes the broker and the mesh from the environment, and an input from a pipe', async () => {
     const submit = startCli(['submit', 'Brief this', '--input', '-'], { ...settings(), stdin: '{"a": 1}' });
     expect([await submit.end(), submit.stdout(), submit.stderr()]).toEqual([0, 'g-1\n', '']);

@@ -26,6 +26,7 @@ export function startCli(
     NATS_CREDS: _creds,
     NATS_NKEY_SEED: _seed,
     LOG_LEVEL: _level,
+    NODE_COMPILE_CACHE: _cache,
     ...inherited
   } = process.env;
   const child = spawn(process.execPath, [main, ...args], { env: { ...inherited, ...options.env }, stdio: 'pipe' });
