@@ -170,7 +170,7 @@ export function revise(graph: LiveGraph, draft: Draft, limits: RevisionLimits): 
   const sinks = sinksOf([...counting.values(), ...draft.tasks]).filter(
     (taskId) => !causes.has(taskId) && !(lost.has(taskId) && used.has(taskId)),
   );
-  if (sinks.length === 0) return refuse('nothing_left', 'expected at least one task whose result is the goal’s');
+  if (sinks.length === 0) return refuse('nothing_left', 'expected at least one task whose result is that of the goal');
   return { ok: true, replaces: ordered([...replaced.values()]), sinks, total };
 }
 
