@@ -6,6 +6,8 @@ import { type Load, startLoad } from '../support/load.ts';
 import { startStack, type TestStack } from '../support/stack.ts';
 import { waitUntil } from '../support/wait.ts';
 
+/** Agents whose key was replaced under them: until they are started again the brokers may refuse them once or twice. */
+export const REPLACED = new Set<string>();
 export const PATIENCE_MS = 60_000;
 export const brokers = ['nats-1-1', 'nats-2-1', 'nats-3-1'];
 const roles = ['planner', 'researcher', 'coder', 'reviewer', 'echo'];

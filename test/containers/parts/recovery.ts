@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 import { readStream } from '../../support/foreign.ts';
 import { root } from '../../support/stack.ts';
 import { waitUntil } from '../../support/wait.ts';
-import { PATIENCE_MS, admin, agents, load, say, soundStreams, stack, stranger } from '../site.ts';
+import { PATIENCE_MS, REPLACED, admin, agents, load, say, soundStreams, stack, stranger } from '../site.ts';
 
 const GOALS_AFTER_FAULT = 20;
 
@@ -18,6 +18,7 @@ test('an agent gets another key under load: the old one is refused, and nothing 
   if (id === undefined) throw new Error('echo-1 logs no agentId.');
   const old = readFileSync(stack.seedFile(id), 'utf8').trim();
   const known = await stack.connectWith(old, id);
+  REPLACED.add(id);
   await stack.rotate(id);
   await waitUntil(
     'the old key is refused',

@@ -8,7 +8,7 @@ import { imageName } from '../../../deploy/engine/build.ts';
 import { readStream } from '../../support/foreign.ts';
 import { foundInImage } from '../../support/image-scan.ts';
 import { secretValues } from '../../support/stack.ts';
-import { admin, agents, brokers, stack } from '../site.ts';
+import { REPLACED, admin, agents, brokers, stack } from '../site.ts';
 
 describe('secrets', () => {
   test('are in no layer, history or setting of the image; one that is put there is found', async () => {
@@ -45,7 +45,7 @@ describe('secrets', () => {
         stack
           .logs(name)
           .split('\n')
-          .filter((line) => /violation/i.test(line)),
+          .filter((line) => /violation/i.test(line) && !isOfReplaced(line)),
         name,
       ).toEqual([]);
     }
@@ -73,3 +73,8 @@ describe('secrets', () => {
     }
   });
 });
+
+/** What the old key was told; what an agent may do with its own is another violation. */
+function isOfReplaced(line: string): boolean {
+  return line.includes('Authorization Violation') && [...REPLACED].some((id) => line.includes(`"agentId":"${id}"`));
+}
