@@ -1,5 +1,4 @@
 /** What every command is given, and the way from it to a mesh. */
-import { existsSync } from 'node:fs';
 import type { MeshClient, MeshOptions } from '../../shared/adapters/mesh-client.ts';
 import { isId } from '../../shared/protocol/ids.ts';
 import { BROKER_SETTINGS } from '../../shared/runtime/broker-settings.ts';
@@ -28,12 +27,6 @@ export async function withMesh(context: Context, work: (mesh: MeshClient) => Pro
       EXIT.usage,
       `MESH: expected 1 to 64 characters of A-Z a-z 0-9 _ -, got ${JSON.stringify(mesh)}`,
     );
-  }
-  if (credsFile !== undefined && !existsSync(credsFile)) {
-    throw new CommandFailure(EXIT.usage, `NATS_CREDS: expected a credentials file, and there is none at ${credsFile}`);
-  }
-  if (caFile !== undefined && !existsSync(caFile)) {
-    throw new CommandFailure(EXIT.usage, `NATS_CA: expected a certificate (PEM), and there is none at ${caFile}`);
   }
   // The client takes these for a broker that does not answer.
   check('NATS_URL', url);

@@ -17,25 +17,14 @@ export function isId(value: unknown): boolean {
 /** ISO 8601 UTC with milliseconds, e.g. `2030-01-31T12:00:00.000Z`. */
 export const Timestamp = z.iso.datetime({ precision: 3 });
 
-let minute = { startsAt: Number.NaN, text: '' };
+let latest = { ms: Number.NaN, text: '' };
 
-/** Time in milliseconds since the epoch -> the protocol's timestamp. Throws RangeError for a number that is no time. */
+/** Time in milliseconds since the epoch -> the protocol's timestamp. */
 export function timestamp(ms: number): string {
-  const time = Math.trunc(ms);
-  let into = time - minute.startsAt;
-  // Every record and message has one or more: all of a minute begin alike, and the rest is quicker written than asked for.
-  if (!(into >= 0 && into < MINUTE_MS)) {
-    const startsAt = Math.floor(time / MINUTE_MS) * MINUTE_MS;
-    minute = { startsAt, text: new Date(startsAt).toISOString().slice(0, -'00.000Z'.length) };
-    into = time - startsAt;
-  }
-  const digits = String(into + PADDED);
-  return `${minute.text}${digits.slice(1, 3)}.${digits.slice(3)}Z`;
+  // A busy agent writes several within one millisecond.
+  if (ms !== latest.ms) latest = { ms, text: new Date(ms).toISOString() };
+  return latest.text;
 }
-
-const MINUTE_MS = 60_000;
-/** Keeps the zeros in front of a number below it. */
-const PADDED = 100_000;
 
 /** Any JSON value. */
 export type Json = z.infer<ReturnType<typeof z.json>>;

@@ -62,18 +62,6 @@ export function saysOver(request: VoteRequest): boolean {
   return request.roster.length === 0;
 }
 
-/** A request -> what says that its round is over, without its content. It begins with the empty roster, so that `beginsOver` knows it. */
-export function overOf({ context: _context, roster: _roster, ...rest }: VoteRequest, deadline: string): VoteRequest {
-  return { roster: [], ...rest, proposal: '', deadline };
-}
-
-const OVER_BEGINS = new TextEncoder().encode('{"roster":[],');
-
-/** Whether the message can only say that a round is over, or be of no use: known by its first bytes. False: read it. */
-export function beginsOver(bytes: Uint8Array): boolean {
-  return bytes.length > OVER_BEGINS.length && OVER_BEGINS.every((byte, index) => bytes[index] === byte);
-}
-
 export const Ballot = z.object({
   roundId: Id,
   agent: Id,

@@ -12,7 +12,7 @@ import type { Bus, Clock, Incoming } from '../../ports.ts';
 import { encode } from '../../protocol/codec.ts';
 import { timestamp } from '../../protocol/ids.ts';
 import type { Subjects } from '../../protocol/subjects.ts';
-import { decodeBallot, overOf, type VoteRequest } from '../../protocol/vote.ts';
+import { decodeBallot, type VoteRequest } from '../../protocol/vote.ts';
 import { lingerOn } from './lingering.ts';
 import type { Ended, RoundObserver } from './observer.ts';
 
@@ -205,7 +205,8 @@ function endOf({ request, deadlineAt }: Discussion, round: DecidedRound, outstan
  * whoever heeds it looks into the store first: else anybody could silence a voter.
  */
 function tellOver({ bus, clock, subjects }: CollectDeps, { request, capability, headers, onSaid }: Discussion): void {
-  const data = encode(overOf(request, timestamp(clock.now())));
+  const { context: _context, ...rest } = request;
+  const data = encode({ ...rest, proposal: '', roster: [], deadline: timestamp(clock.now()) });
   try {
     bus.publish(subjects.vote(capability), data, {
       reply: subjects.ballots(request.roundId),

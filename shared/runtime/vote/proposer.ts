@@ -181,16 +181,12 @@ function refuseOver(what: string, message: unknown, remedy: string): void {
 }
 
 function recordOf(base: RecordBase, { outcome, ballots, decidedAt }: DecidedRound): RoundRecord {
-  const record: RoundRecord = {
+  return {
     ...base,
     ballots: [...ballots],
     consensus: outcome.consensus,
+    ...(outcome.consensus ? { position: outcome.position, votes: outcome.votes } : { reason: outcome.reason }),
+    ...(outcome.scores === undefined ? {} : { scores: { ...outcome.scores } }),
     decidedAt: timestamp(decidedAt),
   };
-  if (outcome.consensus) {
-    record.position = outcome.position;
-    record.votes = outcome.votes;
-  } else record.reason = outcome.reason;
-  if (outcome.scores !== undefined) record.scores = { ...outcome.scores };
-  return record;
 }

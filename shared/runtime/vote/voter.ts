@@ -8,15 +8,7 @@ import { TRACEPARENT_HEADER } from '../../protocol/headers.ts';
 import { timestamp } from '../../protocol/ids.ts';
 import type { Subjects } from '../../protocol/subjects.ts';
 import { cleanTraceparent } from '../../protocol/trace.ts';
-import {
-  ABSTAIN,
-  type Ballot,
-  beginsOver,
-  decodeVoteRequest,
-  fitBallot,
-  saysOver,
-  type VoteRequest,
-} from '../../protocol/vote.ts';
+import { ABSTAIN, type Ballot, decodeVoteRequest, fitBallot, saysOver, type VoteRequest } from '../../protocol/vote.ts';
 import { type Tracing, UNTRACED } from '../tracing.ts';
 import { BallotMemory } from './ballot-memory.ts';
 import { cut, roundOf } from './discussion.ts';
@@ -93,8 +85,6 @@ export function serveVotes(deps: VoterDeps, options: VoterOptions): VoteService 
     observer.ignored({ reason, message, detail, ...(roundId === undefined ? {} : { roundId }) });
 
   function receive(message: Incoming): void {
-    // Of most rounds that end early it hears long after it answered.
-    if (underway.size === 0 && beginsOver(message.data)) return;
     const decoded = decodeVoteRequest(message.data);
     if (!decoded.ok) return ignore('malformed', message, decoded.message);
     const request = decoded.value;

@@ -116,13 +116,13 @@ describe('the command line', () => {
     vi.stubEnv('NATS_CREDS', join(folder, 'absent.creds'));
     const { code, stderr } = await run(['goals']);
     expect(code).toBe(2);
-    expect(stderr).toMatch(/^conclave: NATS_CREDS: .*absent\.creds$/);
+    expect(stderr).toMatch(/^conclave: NATS_CREDS: .*absent\.creds"$/);
     for (const name of ['NATS_CA', 'NATS_NKEY_SEED_FILE']) {
       vi.unstubAllEnvs();
       vi.stubEnv(name, join(folder, 'absent.pem'));
       const wrong = await run(['goals']);
       expect(wrong.code).toBe(2);
-      expect(wrong.stderr).toMatch(new RegExp(`^conclave: ${name}: .*absent\\.pem$`));
+      expect(wrong.stderr).toMatch(new RegExp(`^conclave: ${name}: .*absent\\.pem"?$`));
     }
   });
 

@@ -2,12 +2,11 @@
 import { describe, expect, it } from 'vitest';
 import type { Bus } from '../../../shared/ports.ts';
 import { encode } from '../../../shared/protocol/codec.ts';
-import { beginsOver } from '../../../shared/protocol/vote.ts';
 import { LINGER_MS } from '../../../shared/runtime/vote/collect.ts';
 import { discussionId, roundOf } from '../../../shared/runtime/vote/discussion.ts';
 import { RoundOver } from '../../../shared/runtime/vote/voter.ts';
 import { ballotOf, mesh, subjects } from './fixture.ts';
-import { approve, voterMesh } from './voter-mesh.ts';
+import { voterMesh } from './voter-mesh.ts';
 
 describe('a proposer', () => {
   async function decidedAfter(thinkMs: number) {
@@ -38,12 +37,6 @@ describe('a proposer', () => {
     await settle();
     expect(requests()).toHaveLength(1);
     expect(observer.rejections.map(({ token, reason }) => `${token} ${reason}`)).toEqual(['v4 late', 'v5 late']);
-  });
-
-  it('says it first, so that who thinks about nothing need not read on', async () => {
-    const { broker } = await decidedAfter(LINGER_MS);
-    const said = broker.published.filter(({ from }) => from === 'proposer').map(({ data }) => beginsOver(data));
-    expect(said).toEqual([false, true]);
   });
 
   it('tells when somebody is still missing after that moment', async () => {
@@ -222,29 +215,6 @@ describe('a voter', () => {
     await ask({ ...over, roundId: second });
     expect(looks.splice(0)).toEqual(['round undefined']);
     expect(ignored()).toEqual(['over']);
-  });
-
-  it('answers a request that only looks as if it were over', async () => {
-    const { ask, ballots } = voterMesh({ decide: approve });
-    await ask({ context: { roster: [] } });
-    expect(ballots()).toEqual(['mesh.ballot.round.v1 approve']);
-  });
-
-  it('does not read that a round is over when it thinks about none', async () => {
-    const { broker, ask, clock, observer } = voterMesh();
-    const tell = async (text: string) => {
-      broker
-        .connect('raw')
-        .publish(subjects.vote('review'), new TextEncoder().encode(text), { reply: 'mesh.ballot.round' });
-      await clock.advance(1);
-    };
-    const unreadable = '{"roster":[],';
-    await tell(unreadable);
-    await tell(`${unreadable}"and":"so on"`);
-    expect(observer.ignores.map(({ reason }) => reason)).toEqual(['malformed']);
-    await ask();
-    await tell(`${unreadable}"and":"so on"`);
-    expect(observer.ignores.map(({ reason }) => reason)).toEqual(['malformed', 'malformed']);
   });
 
   it('answers no request that is addressed to nobody', async () => {
